@@ -128,8 +128,6 @@ __all__ = [
     "Versions",
     "VersionsHeard",
     "View",
-    "dag",
     "hookimpl",
     "hookspec",
-    "ralnode",
 ]
