@@ -1,0 +1,54 @@
+"""Every word of the command line: its one-line summary and the panel it is listed in.
+
+This table is all that `ralnode --help` needs, so that no command's module is imported to list it. The module of a word
+is `ralnode.cli.commands.<word>` (a dash becomes an underscore); its docstring begins with the same line (a test compares).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+FILES: Final = "Files"
+CLUSTER: Final = "Cluster"
+NODE: Final = "This machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    name: str
+    summary: str
+    panel: str
+
+    @property
+    def module(self) -> str:
+        return f"ralnode.cli.commands.{self.name.replace('-', '_')}"
+
+
+WORDS: Final = (
+    Word("add", "Add files or folders to the cluster.", FILES),
+    Word("get", "Fetch a file or folder from the cluster.", FILES),
+    Word("cat", "Write a file, or a range of it, to standard output.", FILES),
+    Word("ls", "List what the cluster keeps, or what a folder of it contains.", FILES),
+    Word("rm", "Remove a source from the cluster, on every node.", FILES),
+    Word("sources", "List the sources; write or import a sources.json.", FILES),
+    Word("export", "Write a source as a CAR file.", FILES),
+    Word("import", "Add what a CAR file contains.", FILES),
+    Word("cid", "Print the CID of a file or folder; no node is needed.", FILES),
+    Word("status", "Show whether everything is safe, and each node and source.", CLUSTER),
+    Word("nodes", "List the nodes of the cluster.", CLUSTER),
+    Word("plan", "Show which blocks this node wants and has, and why.", CLUSTER),
+    Word("invite", "Print the join code for another machine.", CLUSTER),
+    Word("join", "Join the cluster of a join code.", CLUSTER),
+    Word("run", "Run a node in the foreground.", NODE),
+    Word("stop", "Stop a node.", NODE),
+    Word("capacity", "Show or change how much disk a node gives.", NODE),
+    Word("verify", "Check every block on disk against its hash.", NODE),
+    Word("rebuild-index", "Make the index of the block store anew; the node must be stopped.", NODE),
+    Word("plugins", "List the plugins found, and every refusal with its reason.", NODE),
+    Word("doctor", "Examine this machine and its configuration; say what to mend.", NODE),
+    Word("demo", "Start a cluster on this machine, kill a node, prove that nothing is lost.", NODE),
+    Word("version", "Print the versions of ralnode and of what it stands on.", NODE),
+)
+
+BY_NAME: Final = {word.name: word for word in WORDS}
