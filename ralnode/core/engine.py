@@ -85,7 +85,13 @@ class Engine:
     """See the module. `now` never goes back. After each call read `wake_at` and send `Ticked` when it has come."""
 
     def __init__(
-        self, me: NodeInfo, identity: Identity, gossip: Gossip, options: EngineOptions, rng: Random, gossip_address: Address
+        self,
+        me: NodeInfo,
+        identity: Identity,
+        gossip: Gossip,
+        options: EngineOptions,
+        rng: Random,
+        gossip_address: Address,
     ) -> None:
         self.me = replace(me, planner=options.planner, version=options.version)
         self.options = options
@@ -227,7 +233,9 @@ class Engine:
     def holders_of(self, root: Root, index: int) -> Sequence[Peer]:
         """Live peers that have this leaf, those without trouble first."""
         having = [n for n in self._live() if n != self.me.id and index in self._holdings.of(n, root).servable]
-        return [self.peer(node) for node in sorted(having, key=lambda n: self._members[n].liveness is not Liveness.ALIVE)]
+        return [
+            self.peer(node) for node in sorted(having, key=lambda n: self._members[n].liveness is not Liveness.ALIVE)
+        ]
 
     def holders_of_interior(self, root: Root) -> Sequence[Peer]:
         live = [node for node in self._live() if node != self.me.id]
@@ -364,7 +372,7 @@ class Engine:
             gossip=self._gossip.exchange(),
             holdings_since=since,
             holdings=None,
-            versions=self._versions(),
+            my_versions=self._versions(),
         )
         return ev.SyncWith(peer, encode_sync(body))
 
@@ -372,7 +380,7 @@ class Engine:
         try:
             body = decode_sync(event.body)
             effects = self._carry(self._gossip.exchange_received(body.gossip, event.peer, event.seen_at, now), now)
-        except PeerError as error:
+        except (PeerError, ValueError) as error:
             return [ev.ReplySync(event.request, b"", refusal=str(error))]
         effects += self._merge(body, now)
         self._take_holdings(body, event.peer, now)
@@ -382,7 +390,7 @@ class Engine:
             gossip=self._gossip.exchange(),
             holdings_since=self._holdings.known_version(event.peer),
             holdings=self._holdings.delta(body.holdings_since, self._catalogue.source),
-            versions=self._versions(),
+            my_versions=self._versions(),
         )
         return [*effects, ev.ReplySync(event.request, encode_sync(answer))]
 
@@ -395,7 +403,7 @@ class Engine:
             effects = self._carry(self._gossip.exchange_received(body.gossip, event.peer, event.seen_at, now), now)
             effects += self._merge(body, now)
             self._take_holdings(body, event.peer, now)
-        except PeerError as error:
+        except (PeerError, ValueError) as error:
             self._say(now, "warning", f"{event.seen_at} answered with a malformed exchange: {error}")
             return []
         return effects + self._push(body, event, now)
@@ -429,7 +437,7 @@ class Engine:
         if body.holdings is not None:
             self._holdings.merge(peer, body.holdings, self._catalogue.source)
             self._fetch_again = True
-        if body.versions.holdings != self._holdings.known_version(peer):
+        if body.my_versions.holdings != self._holdings.known_version(peer):
             self._rounds.news_at(peer, now.seconds)
 
     def _catalogue_changed(self, merged: Merged, now: Instant) -> list[Effect]:
@@ -548,7 +556,9 @@ class Engine:
     def _usage_measured(self, event: ev.UsageMeasured, now: Instant) -> list[Effect]:
         self.usage = event.usage
         self._fetcher.usage_measured(event.usage)
-        if abs(event.usage.used_bytes - self.me.used_bytes) > min(_USED_HYSTERESIS_BYTES, event.usage.capacity_bytes // 64):
+        if abs(event.usage.used_bytes - self.me.used_bytes) > min(
+            _USED_HYSTERESIS_BYTES, event.usage.capacity_bytes // 64
+        ):
             self._record_soon(now)
         self._fetch_again = True
         return []
@@ -580,7 +590,9 @@ class Engine:
         if event.plan is None:
             self.plan_view = None
             self._plan_at = min(self._plan_at, now.seconds + _PLAN_RETRY_SECONDS)
-            self._say(now, "error", f"planner {self.options.planner} failed: {event.reason}; the last plan stays in force")
+            self._say(
+                now, "error", f"planner {self.options.planner} failed: {event.reason}; the last plan stays in force"
+            )
             return []
         self.plan = event.plan
         self._fetch_again = True
@@ -669,7 +681,9 @@ class Engine:
         sources = {source.root: source for source in self.sources()}
         effects: list[Effect] = list(self._interiors.schedule(sources, live, now.seconds))
         if self.plan is not None:
-            ready = [s for s in sources.values() if s.root not in self._locating and self._holdings.mine(s.root).has_interior]
+            ready = [
+                s for s in sources.values() if s.root not in self._locating and self._holdings.mine(s.root).has_interior
+            ]
             ready.sort(key=lambda source: -source.priority)
             effects += self._fetcher.schedule(self.plan, ready, live, now.seconds)
         self._retry_at = min(self._fetcher.next_retry(now.seconds), self._interiors.next_retry(now.seconds))

@@ -10,7 +10,7 @@ from ralnode.core.holdings import Holdings
 ME, ANN, BOB = b"m" * 32, b"a" * 32, b"b" * 32
 SOURCE = Source(b"root-1", "film", 100 * limits.MIB, 100, 100 * limits.MIB, 1, 50)
 PEERS = {node: Peer(node, (Address("10.0.0.1", 1),)) for node in (ANN, BOB)}
-ALL = BlockSet.full(100)
+ALL, NONE = BlockSet.full(100), BlockSet()
 
 
 class Setting:
@@ -31,7 +31,7 @@ class Setting:
         theirs.set_mine(SOURCE.root, Holding(True, blocks))
         self.holdings.merge(node, theirs.delta(0, lambda root: SOURCE), lambda root: SOURCE)
 
-    def schedule(self, want: BlockSet = ALL, urgent: BlockSet = BlockSet(), now: float = 0.0) -> list[Effect]:
+    def schedule(self, want: BlockSet = ALL, urgent: BlockSet = NONE, now: float = 0.0) -> list[Effect]:
         plan = Plan({SOURCE.root: want}, {SOURCE.root: urgent})
         return self.fetcher.schedule(plan, [SOURCE], self.live, now)
 

@@ -1,0 +1,80 @@
+"""The gateway and ui roles, and what they may ask of the node they live in. IO, optional services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from ralnode.api.model import BlockKey, Source
+from ralnode.api.status import ClusterStatus
+
+
+class Reading(Protocol):
+    """An open file, directory or symlink of the cluster."""
+
+    name: str
+    cid: bytes
+    kind: str
+    """file, directory or symlink."""
+    size_bytes: int
+    target: str
+    """Of a symlink; else empty."""
+
+    def read(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Verified bytes in order, memory bounded. Raises UnavailableError when no live node has a block."""
+        ...
+
+    def entries(self) -> AsyncIterator[tuple[str, bytes, int]]:
+        """Of a directory: (name, CID, cumulative size) in the order of the DAG."""
+        ...
+
+
+class NodeControl(Protocol):
+    """What a gateway or ui may ask of the node it lives in."""
+
+    def status(self) -> ClusterStatus: ...
+
+    def sources(self) -> Sequence[Source]: ...
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yields when the status has changed, at most twice a second."""
+        ...
+
+    async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None: ...
+
+    async def open(self, reference: str) -> Reading:
+        """`NAME`, `NAME/path`, `CID`, `CID/path`. Raises NotFoundError or UnavailableError."""
+        ...
+
+    async def command(self, name: str, params: Mapping[str, Any], node: str | None = None) -> Mapping[str, Any]:
+        """Runs a control command here or on the node named. Raises RalnodeError."""
+        ...
+
+    def metrics(self) -> Sequence[Metric]: ...
+
+
+class Metric(NamedTuple):
+    """One sample for /metrics. Names end in their unit; `kind` is gauge or counter."""
+
+    name: str
+    kind: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = {}
+
+
+class Gateway(Protocol):
+    """A listener for others (IPFS tools). Optional service: restarts with a delay when it fails."""
+
+    async def start(self) -> None: ...
+
+    async def wait(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    @property
+    def url(self) -> str: ...
+
+
+class Ui(Gateway, Protocol):
+    """The status page."""
