@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from ralnode.api import BlockSet, NodeId, Peer, Plan, Root, Source, Usage, limits
-from ralnode.core.events import CopyLinked, Effect, FetchBlocks
+from ralnode.core.events import CopyLinked, Effect, FetchBlocks, FetchEnded
 from ralnode.core.holdings import Holdings
 
 _RARITY_LEVELS: Final = 3
@@ -74,30 +74,26 @@ class Fetcher:
         if task in self._tasks:
             self._tasks[task].blocks -= blocks
 
-    def ended(self, task: int, *, failed: bool, peer_fault: bool, full: bool, now_seconds: float) -> None:
+    def ended(self, event: FetchEnded, now_seconds: float) -> None:
         """A holder that ends without error and without a block it advertised did not have it."""
-        done = self._tasks.pop(task, None)
+        done = self._tasks.pop(event.task, None)
         if done is None:
             return
-        if full:
+        if event.full:
             self.is_full = True
-            return
-        if done.holder is None:
-            return
-        if not failed:
+        elif done.holder is not None and event.reason:
+            self.peer_failed(done.holder, now_seconds, peer_fault=event.peer_fault)
+        elif done.holder is not None:
             self._trouble.pop(done.holder, None)
             if done.blocks:
                 self._holdings.distrust(done.holder, done.source.root, done.blocks)
-            return
-        self.peer_failed(done.holder, now_seconds, peer_fault=peer_fault)
 
     def peer_failed(self, peer: NodeId, now_seconds: float, *, peer_fault: bool = False) -> None:
         failures = self._trouble[peer].failures + 1 if peer in self._trouble else 1
         delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
         self._trouble[peer] = _Trouble(failures, now_seconds + (_BAD_BYTES_BACKOFF_SECONDS if peer_fault else delay))
 
-    def source_removed(self, root: Root) -> list[int]:
-        """Tasks to cancel."""
+    def tasks_of(self, root: Root) -> list[int]:
         return [number for number, task in self._tasks.items() if task.source.root == root]
 
     # --- questions ---

@@ -29,9 +29,9 @@ class _PeerHoldings:
 
 
 class Holdings:
-    """All holdings that this node knows. `first_version` grows from start to start (wall clock in ms)."""
+    """All holdings that this node knows. The first version grows from start to start (wall clock in ms)."""
 
-    def __init__(self, me: NodeId, first_version: int) -> None:
+    def __init__(self, me: NodeId, first_version: int = 1) -> None:
         self.me = me
         self.first_version = first_version
         self.version = first_version
@@ -41,6 +41,10 @@ class Holdings:
         self._changed_at: dict[Root, int] = {}
         self._peers: dict[NodeId, _PeerHoldings] = {}
         self._stamps: dict[Root, int] = {}
+
+    def start(self, first_version: int) -> None:
+        """Before anything of mine is set: numbers of this run begin here."""
+        self.first_version = self.version = first_version
 
     # --- mine ---
 

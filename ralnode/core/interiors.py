@@ -59,7 +59,7 @@ class Interiors:
 
     def schedule(self, sources: dict[Root, Source], live: list[Peer], now_seconds: float) -> list[FetchInterior]:
         under_way = sum(wanted.under_way for wanted in self._wanted.values())
-        effects = []
+        effects: list[FetchInterior] = []
         for root, wanted in self._wanted.items():
             if under_way + len(effects) >= _AT_ONCE:
                 break

@@ -3,7 +3,7 @@
 from random import Random
 
 from ralnode.api import Address, BlockSet, Holding, Peer, Plan, Source, Usage, limits
-from ralnode.core.events import CopyLinked, Effect, FetchBlocks
+from ralnode.core.events import CopyLinked, Effect, FetchBlocks, FetchEnded
 from ralnode.core.fetching import Fetcher
 from ralnode.core.holdings import Holdings
 
@@ -81,7 +81,7 @@ def test_a_full_store_ends_fetching_until_there_is_room() -> None:
     setting = Setting(ann=ALL)
     (effect,) = setting.schedule()
     assert isinstance(effect, FetchBlocks)
-    setting.fetcher.ended(effect.task, failed=True, peer_fault=False, full=True, now_seconds=0)
+    setting.fetcher.ended(FetchEnded(effect.task, "it broke", False, True), 0)
     assert not setting.schedule(now=1000)
     setting.fetcher.usage_measured(Usage(2000 * limits.MIB, 0))
     assert setting.schedule(now=1000)
@@ -93,7 +93,7 @@ def test_a_failing_peer_is_left_alone_for_longer_each_time() -> None:
     for _ in range(4):
         (effect,) = setting.schedule(now=now)
         assert isinstance(effect, FetchBlocks)
-        setting.fetcher.ended(effect.task, failed=True, peer_fault=False, full=False, now_seconds=now)
+        setting.fetcher.ended(FetchEnded(effect.task, "it broke", False, False), now)
         assert not setting.schedule(now=now)
         waits.append(setting.fetcher.next_retry(now) - now)
         now = setting.fetcher.next_retry(now)
@@ -104,7 +104,7 @@ def test_a_peer_that_sent_wrong_bytes_is_left_alone_for_minutes() -> None:
     setting = Setting(ann=ALL)
     (effect,) = setting.schedule()
     assert isinstance(effect, FetchBlocks)
-    setting.fetcher.ended(effect.task, failed=True, peer_fault=True, full=False, now_seconds=0)
+    setting.fetcher.ended(FetchEnded(effect.task, "it broke", True, False), 0)
     assert not setting.schedule(now=599)
 
 
@@ -114,7 +114,7 @@ def test_a_peer_that_lacked_what_it_advertised_is_not_asked_again_for_it() -> No
     assert isinstance(effect, FetchBlocks)
     setting.fetcher.blocks_stored(effect.task, BlockSet.of([1]), limits.MIB)
     setting.holdings.add_mine(SOURCE.root, BlockSet.of([1]))
-    setting.fetcher.ended(effect.task, failed=False, peer_fault=False, full=False, now_seconds=0)
+    setting.fetcher.ended(FetchEnded(effect.task, "", False, False), 0)
     assert not setting.schedule()
     setting.give("ann", BlockSet.of([1, 2]))
     assert fetched(setting.schedule())[ANN] == {2}

@@ -13,7 +13,9 @@ def at(seconds: float) -> Instant:
     return Instant(seconds, int(seconds * 1000))
 
 
-def chosen(placement: Placement, now: float, *, risk: bool = False, left: frozenset[NodeId] = frozenset()) -> set[NodeId]:
+def chosen(
+    placement: Placement, now: float, *, risk: bool = False, left: frozenset[NodeId] = frozenset()
+) -> set[NodeId]:
     nodes, _next = placement.nodes(INFOS, left.__contains__, lambda node: risk, at(now))
     return {node.id for node in nodes}
 

@@ -1,0 +1,48 @@
+"""When to bring this node's record up to date and when to spread how far its state has got. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ralnode.api import Instant, Usage, Versions, limits
+
+_NEVER: Final = float("inf")
+_USED_HYSTERESIS_BYTES: Final = 64 * limits.MIB
+"""The record follows the bytes used only in steps of this or a 64th of the capacity."""
+
+
+class Announcing:
+    """Two timers: the record at most every few seconds, news of versions at most every second."""
+
+    def __init__(self, record_interval_seconds: float, announce_interval_seconds: float) -> None:
+        self.record_at = _NEVER
+        self._announce_at = _NEVER
+        self._record_interval_seconds = record_interval_seconds
+        self._announce_interval_seconds = announce_interval_seconds
+        self._announced = Versions(0, 0)
+
+    @property
+    def wake_at(self) -> float:
+        return min(self.record_at, self._announce_at)
+
+    def record_soon(self, now: Instant) -> None:
+        self.record_at = min(self.record_at, now.seconds + self._record_interval_seconds)
+
+    def record_done(self) -> None:
+        self.record_at = _NEVER
+
+    def announce_soon(self, now: Instant, delay_seconds: float | None = None) -> None:
+        delay = self._announce_interval_seconds if delay_seconds is None else delay_seconds
+        self._announce_at = min(self._announce_at, now.seconds + delay)
+
+    def is_due(self, versions: Versions, now: Instant) -> bool:
+        """Whether to announce these now; counts as done."""
+        if now.seconds < self._announce_at:
+            return False
+        self._announce_at = _NEVER
+        news = versions != self._announced
+        self._announced = versions
+        return news
+
+    def is_worth_telling(self, told_used_bytes: int, usage: Usage) -> bool:
+        return abs(usage.used_bytes - told_used_bytes) > min(_USED_HYSTERESIS_BYTES, usage.capacity_bytes // 64)

@@ -1,0 +1,88 @@
+"""Who is there, in seconds: members as gossip reports them, where to reach them, and what would be lost with them. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ralnode.api import Address, Instant, Liveness, Member, NodeId, Peer, Source
+from ralnode.core.catalogue import Catalogue
+from ralnode.core.holdings import Holdings
+
+LIVE: Final = (Liveness.ALIVE, Liveness.SUSPECT)
+
+
+class Membership:
+    """Follows `MemberChanged`; nodes known only from the catalogue count as dead until heard of."""
+
+    def __init__(self, me: NodeId, catalogue: Catalogue, holdings: Holdings) -> None:
+        self.me = me
+        self._catalogue = catalogue
+        self._holdings = holdings
+        self._members: dict[NodeId, Member] = {}
+        self._heard_at: dict[NodeId, float] = {}
+        self._at_risk: tuple[object, dict[NodeId, bool]] = (None, {})
+
+    def changed(self, member: Member, now: Instant) -> Liveness | None:
+        """Notes the news; returns what the node was before (None: unknown until now)."""
+        before = self._members.get(member.id)
+        self._members[member.id] = member
+        if member.liveness is not Liveness.DEAD:
+            self._heard_at[member.id] = now.seconds
+        return before.liveness if before else None
+
+    def all(self) -> list[Member]:
+        return list(self._members.values())
+
+    def liveness(self, node: NodeId) -> Liveness:
+        if node == self.me:
+            return Liveness.ALIVE
+        return self._members[node].liveness if node in self._members else Liveness.DEAD
+
+    def silent_seconds(self, node: NodeId, now: Instant) -> float:
+        """Since the last good news of it."""
+        if self.liveness(node) is Liveness.ALIVE:
+            return 0.0
+        return now.seconds - self._heard_at.get(node, now.seconds)
+
+    def live(self) -> list[NodeId]:
+        """This node and the peers believed alive or merely suspected, sorted."""
+        return sorted([self.me, *(m.id for m in self._members.values() if m.liveness in LIVE)])
+
+    def live_others(self) -> list[NodeId]:
+        return [node for node in self.live() if node != self.me]
+
+    def live_peers(self) -> list[Peer]:
+        return [self.peer(node) for node in self.live_others()]
+
+    def lost_peers(self) -> list[Peer]:
+        """Known, not alive, not gone for good, with an address to try."""
+        known = {info.id for info in self._catalogue.node_infos()} | set(self._members)
+        lost = [node for node in sorted(known) if node != self.me and self.liveness(node) is Liveness.DEAD]
+        return [peer for peer in map(self.peer, lost) if peer.addresses]
+
+    def peer(self, node: NodeId) -> Peer:
+        """With every address known of that node, the one membership uses first."""
+        addresses: list[Address] = []
+        if node in self._members:
+            member = self._members[node]
+            addresses.append(Address(member.address.host, member.transport_port))
+        info = self._catalogue.node_info(node)
+        addresses += [address for address in (info.addresses if info else ()) if address not in addresses]
+        return Peer(node, tuple(addresses))
+
+    def only_copy_at_risk(self, node: NodeId) -> bool:
+        """Whether a block that this dead node owned has at most one live copy left."""
+        stamp = (self._holdings.generation, tuple(self.live()))
+        if self._at_risk[0] != stamp:
+            self._at_risk = (stamp, {})
+        known = self._at_risk[1]
+        if node not in known:
+            known[node] = any(self._is_short_without(source, node) for source in self._catalogue.sources())
+        return known[node]
+
+    def _is_short_without(self, source: Source, node: NodeId) -> bool:
+        owned = self._holdings.of(node, source.root).owned
+        if not owned:
+            return False
+        none, one, _more = self._holdings.copies(source, self.live(), 2)
+        return bool(owned & (none | one))
