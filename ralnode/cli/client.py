@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from ralnode.api import errors
 from ralnode.api.errors import PeerError, RalnodeError, RefusedError, UnavailableError
 from ralnode.cli.uploading import Upload
+from ralnode.host.errortable import error_of, is_error
 from ralnode.host.frames import Frame, FrameReader, Tag
 
 COMMAND_SECONDS_MAX: Final = 120.0
@@ -127,7 +127,7 @@ def _answer(connection: HTTPConnection) -> HTTPResponse:
     try:
         response = connection.getresponse()
         if response.status != 200:
-            _raise(_json(response.read(READ_BYTES)))
+            raise error_of(_json(response.read(READ_BYTES)))
     except (OSError, HTTPException) as error:
         raise _gone(error) from error
     return response
@@ -142,8 +142,8 @@ def _lines(response: HTTPResponse) -> Iterator[dict[str, Any]]:
         if not line:
             return
         table = _json(line)
-        if "error" in table and "exit_code" in table:
-            _raise(table)
+        if is_error(table):
+            raise error_of(table)
         yield table
 
 
@@ -167,7 +167,7 @@ def _whole(response: HTTPResponse) -> bytes:
 def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
     for frame in frames:
         if frame.tag == Tag.FAILURE:
-            _raise(_json(frame.payload))
+            raise error_of(_json(frame.payload))
         if frame.tag != Tag.END:
             yield frame
 
@@ -183,15 +183,3 @@ def _gone(error: Exception) -> RalnodeError:
     if isinstance(error, TimeoutError):
         return UnavailableError(f"the node did not answer within {COMMAND_SECONDS_MAX:.0f} s; look at its log")
     return UnavailableError(f"the node went away in the middle ({error or type(error).__name__}); look at its log")
-
-
-def _raise(table: Any) -> None:
-    """Raises the error that the node told of, as the class it had there."""
-    if not isinstance(table, dict):
-        raise PeerError(f"the node answered an error that is none of ours: {table!r}")
-    kind = getattr(errors, str(table.get("class")), None)
-    if isinstance(kind, type) and issubclass(kind, RalnodeError):
-        raise kind(str(table.get("error")))
-    error = RalnodeError(str(table.get("error")))
-    error.exit_code = int(table.get("exit_code", 1))
-    raise error

@@ -12,6 +12,7 @@ import typer
 from ralnode.api.errors import LocalError, RalnodeError, UsageError
 from ralnode.cli.arguments import Line
 from ralnode.cli.text import clean
+from ralnode.cli.words import BY_NAME
 
 SOFTWARE_FAULT: Final = 70
 """EX_SOFTWARE: a mistake of ours, not of the user's."""
@@ -37,8 +38,9 @@ def describe(error: Exception, word: str | None) -> tuple[str, int, str]:
         return str(error), error.exit_code, type(error).__name__
     explain = getattr(error, "format_message", None)
     if callable(explain):  # typer's own complaints about the command line
-        help_of = f"ralnode {word} --help" if word else "ralnode --help"
-        return f"{str(explain()).rstrip('.')}. See: {help_of}", UsageError.exit_code, UsageError.__name__
+        text = str(explain())
+        help_of = f"ralnode {word} --help" if word in BY_NAME else "ralnode --help"
+        return f"{text}{'' if text[-1:] in '.?!' else '.'} See: {help_of}", UsageError.exit_code, UsageError.__name__
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename or 'no file named'}", LocalError.exit_code, "LocalError"
     message = f"this is a fault of ralnode: {type(error).__name__}: {error}. Run it again with --debug and report that"

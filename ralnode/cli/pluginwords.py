@@ -56,7 +56,7 @@ def _take(ours: list[Any], theirs: list[Any], name_of: Callable[[Any], str]) -> 
 
 def _command_name(command: Any) -> str:
     """As typer makes it from the function when none was given."""
-    return command.name or command.callback.__name__.replace("_", "-")
+    return str(command.name or command.callback.__name__.replace("_", "-"))
 
 
 def _warn(text: str) -> None:

@@ -12,10 +12,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ralnode.api.errors import UsageError
 from ralnode.api.limits import MIB
+from ralnode.host.errortable import error_table
 
 FRAME_BYTES_MAX: Final = MIB
 """One chunk of a file: bounds what either side must hold at once."""
@@ -84,12 +85,6 @@ def head(tag: Tag, length: int) -> bytes:
 def failure(error: Exception) -> Frame:
     """A FAILURE frame that `client` turns into the same error."""
     return Frame(Tag.FAILURE, json.dumps(error_table(error)).encode()[:FRAME_BYTES_MAX])
-
-
-def error_table(error: Exception) -> dict[str, Any]:
-    """How every error looks on the control socket."""
-    code = getattr(error, "exit_code", 1)
-    return {"error": str(error) or type(error).__name__, "exit_code": code, "class": type(error).__name__}
 
 
 class FrameReader:

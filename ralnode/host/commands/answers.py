@@ -1,0 +1,224 @@
+"""What the control commands answer: the dataclasses behind both `--json` and the human output of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ralnode.api import EventLine, NodeStatus, SourceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodesAnswer:
+    nodes: tuple[NodeStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesAnswer:
+    sources: tuple[SourceStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HolderLine:
+    """How much one node has of a source."""
+
+    node: str
+    name: str
+    is_live: bool
+    has_metadata: bool
+    owned_count: int
+    linked_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAnswer:
+    """One source in full."""
+
+    status: SourceStatus
+    leaf_bytes: int
+    interior_count: int
+    interior_bytes: int
+    priority: int
+    holders: tuple[HolderLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedAnswer:
+    root: str
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityAnswer:
+    node: str
+    capacity_bytes: int
+    used_bytes: int
+    reserved_bytes: int
+    linked_bytes: int
+    block_count: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    read_only_reason: str
+    before_bytes: int | None = None
+    """The capacity until this command changed it; None when it only asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopAnswer:
+    node: str
+    away_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One source as this node's plan has it."""
+
+    root: str
+    name: str
+    leaf_count: int
+    copies: int
+    wanted_count: int
+    wanted_bytes: int
+    stored_count: int
+    """Of the wanted ones."""
+    missing_count: int
+    extra_count: int
+    """Own copies that the plan no longer gives this node; kept until they can be given up safely."""
+    linked_count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer:
+    node: str
+    planner: str
+    digest: str
+    agreement: bool
+    share: float
+    """This node's part of the capacity that the plan reckons with, 0 to 1."""
+    node_count: int
+    sources: tuple[PlanLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhyAnswer:
+    """Why one block is where it is."""
+
+    node: str
+    root: str
+    name: str
+    index: int
+    leaf_count: int
+    planner: str
+    lines: tuple[str, ...]
+    """The planner's own words; empty when it cannot explain."""
+    wanted_here: bool
+    stored_here: bool
+    holders: tuple[str, ...]
+    """Names of live nodes with an own copy."""
+    linked_at: tuple[str, ...]
+    """Names of live nodes that can serve it from a user's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginLine:
+    name: str
+    origin: str
+    version: str
+    role: str
+    providers: tuple[str, ...]
+    active: bool
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    name: str
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PluginsAnswer:
+    plugins: tuple[PluginLine, ...]
+    refused: tuple[RefusedLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRow:
+    key: str
+    value: str
+    origin: str
+    """The file, `environment X`, `flag --x`, or `default`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigAnswer:
+    rows: tuple[ConfigRow, ...]
+    path: str = ""
+    """The file that was read; empty when there was none."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InviteAnswer:
+    code: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class HintAnswer:
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAnswer:
+    events: tuple[EventLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLine:
+    name: str
+    kind: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsAnswer:
+    metrics: tuple[MetricLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyAnswer:
+    node: str
+    state: str
+    """idle (never run since the start), running, done, stopped or failed."""
+    checked_count: int
+    total_count: int
+    checked_bytes: int
+    bad: tuple[str, ...] = ()
+    """CIDs found bad, at most 100 of them; they are quarantined and fetched again."""
+    bad_count: int = 0
+    reason: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A row of `help`: what can be asked."""
+
+    name: str
+    summary: str
+    params: Mapping[str, Any]
+    from_peer: bool
+    from_page: bool
+    is_dangerous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HelpAnswer:
+    commands: tuple[CommandLine, ...]

@@ -1,0 +1,77 @@
+"""What each control command may be told: frozen dataclasses that `ralnode.host.options` fills strictly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ralnode.api import Address
+from ralnode.api.limits import EVENT_LOG_MAX
+
+AWAY_MINUTES_MAX = 7 * 24 * 60
+"""A week; whoever is away for longer should be missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceParams:
+    source: str
+    """Name or CID."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityParams:
+    capacity_bytes: int | None = None
+    """Left out: only show."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopParams:
+    away_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.away_minutes is not None and not 0 < self.away_minutes <= AWAY_MINUTES_MAX:
+            raise ValueError(f"away_minutes = {self.away_minutes}: must be more than 0 and at most {AWAY_MINUTES_MAX}")
+
+
+@dataclass(frozen=True, slots=True)
+class WhyParams:
+    source: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyParams:
+    action: str = "start"
+    """start, progress or stop."""
+    bytes_per_second: int | None = None
+    """A limit on reading; left out: as fast as the disk."""
+
+    def __post_init__(self) -> None:
+        if self.action not in ("start", "progress", "stop"):
+            raise ValueError(f"action = {self.action!r}: must be start, progress or stop")
+        if self.bytes_per_second is not None and self.bytes_per_second < 1:
+            raise ValueError(f"bytes_per_second = {self.bytes_per_second}: must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class HintParams:
+    addresses: tuple[Address, ...]
+    """`host:port` of the transport of a peer."""
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.addresses) <= 64:
+            raise ValueError(f"{len(self.addresses)} addresses: name 1 to 64")
+
+
+@dataclass(frozen=True, slots=True)
+class EventsParams:
+    limit: int = EVENT_LOG_MAX
+    """The newest so many."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"limit = {self.limit}: must be at least 1")
