@@ -1,0 +1,117 @@
+"""What the store has of each source: `FetchInterior`, `LocateBlocks`, `DropSource`, and blocks that turn out to be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+from ralnode.api import BadBlockError, Block, BlockKey, PeerError, RalnodeError, Source
+from ralnode.core.events import DropSource, FetchInterior, HoldingFound, InteriorFailed, InteriorStored, LocateBlocks
+from ralnode.host.bounds import (
+    DELETE_BLOCKS_MAX,
+    INTERIOR_BYTES_MARGIN,
+    INTERIOR_TASKS_MAX,
+    LOCATE_TASKS_MAX,
+    LOST_SECONDS,
+)
+from ralnode.host.fetches import Fetches
+from ralnode.host.groups import GroupWriter
+from ralnode.host.parts import Parts
+from ralnode.host.streams import guarded, pour
+
+
+class Keeping:
+    """`sources` says what the catalogue has now, for finding out what lost blocks belong to."""
+
+    def __init__(self, parts: Parts, fetches: Fetches, sources: Callable[[], Sequence[Source]]) -> None:
+        self._parts = parts
+        self._fetches = fetches
+        self._sources = sources
+        self._interior_slots = asyncio.Semaphore(INTERIOR_TASKS_MAX)
+        self._locate_slots = asyncio.Semaphore(LOCATE_TASKS_MAX)
+        self._lost_count = 0
+
+    # --- interior nodes ---------------------------------------------------------------------------------------------
+
+    def begin_interior(self, effect: FetchInterior) -> None:
+        self._parts.tasks.spawn("fetch metadata", self._interior(effect))
+
+    async def _interior(self, effect: FetchInterior) -> None:
+        root = effect.source.root
+        try:
+            async with self._interior_slots:
+                await self._fetch_interior(effect)
+        except (RalnodeError, OSError) as error:
+            assert effect.peer.id is not None
+            fault, reason = isinstance(error, BadBlockError), str(error) or type(error).__name__
+            await self._parts.inbox.put(InteriorFailed(root, effect.peer.id, reason, fault))
+        else:
+            self._parts.stored()
+            await self._parts.inbox.put(InteriorStored(root))
+
+    async def _fetch_interior(self, effect: FetchInterior) -> None:
+        """Raises PeerError when what came is not the whole: the engine then asks another node."""
+        source, storage = effect.source, self._parts.storage
+        reservation = await storage.reserve(source.interior_bytes)
+        try:
+            size_max = source.interior_bytes + INTERIOR_BYTES_MARGIN
+            stream = guarded(self._parts.transport.fetch_interior(effect.peer, source.root), size_max)
+            async with GroupWriter(storage, reservation, _nothing) as writer, aclosing(stream) as batches:
+                await pour(batches, writer)
+        finally:
+            await asyncio.shield(reservation.release())
+        self._parts.dag.forget(source.root)
+        if not (await self._parts.dag.locate(source)).has_interior:
+            raise PeerError("the peer sent only a part of the interior nodes")
+
+    # --- what is here -----------------------------------------------------------------------------------------------
+
+    def begin_locate(self, effect: LocateBlocks) -> None:
+        self._parts.tasks.spawn("locate blocks", self._locate(effect.source))
+
+    async def _locate(self, source: Source) -> None:
+        async with self._locate_slots:
+            holding = await self._parts.dag.locate(source)
+        await self._parts.inbox.put(HoldingFound(source.root, holding))
+
+    def lost(self, keys: Sequence[BlockKey]) -> None:
+        """`Storage.open`'s on_lost. Blocks do not know their sources, so all are counted afresh: an index look-up each."""
+        if not self._lost_count:
+            self._parts.tasks.spawn("count lost blocks", self._count_afresh())
+        self._lost_count += len(keys)
+
+    async def _count_afresh(self) -> None:
+        await asyncio.sleep(LOST_SECONDS)
+        count, self._lost_count = self._lost_count, 0
+        self._parts.say(
+            "warning", f"{count:,} blocks here turned out bad or their file has changed; they are fetched again"
+        )
+        self._parts.stored()
+        for source in self._sources():
+            self._parts.dag.forget(source.root)
+            await self._locate(source)
+
+    # --- removal ----------------------------------------------------------------------------------------------------
+
+    def begin_drop(self, effect: DropSource) -> None:
+        self._parts.tasks.spawn("drop source", self._drop(effect))
+
+    async def _drop(self, effect: DropSource) -> None:
+        """Only what no kept source uses goes. A failure leaves blocks that nobody knows; they are no harm but cost room."""
+        source, count = effect.source, 0
+        await self._fetches.ended(source.root)
+        try:
+            keys = list(await self._parts.dag.keys_to_drop(source, effect.kept))
+            for at in range(0, len(keys), DELETE_BLOCKS_MAX):
+                count += await self._parts.storage.delete(keys[at : at + DELETE_BLOCKS_MAX])
+        except (RalnodeError, OSError) as error:
+            self._parts.say(
+                "warning", f"could not delete all blocks of {source.name} here ({count:,} are gone): {error}"
+            )
+        self._parts.dag.forget(source.root)
+        self._parts.stored()
+
+
+async def _nothing(_group: Sequence[Block]) -> None:
+    """Interior nodes are told of all at once."""
