@@ -30,6 +30,7 @@ from ralnode.api import (
 from ralnode.core.announcing import Announcing
 from ralnode.core.catalogue import Catalogue
 from ralnode.core.engine_options import EngineOptions
+from ralnode.core.events import Effect
 from ralnode.core.exchange import Exchange
 from ralnode.core.fetching import Fetcher
 from ralnode.core.health import Facts, NodeFacts, StatusMaker
