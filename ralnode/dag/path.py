@@ -1,0 +1,75 @@
+"""Resolving a path through directories and HAMTs. Symlinks are not followed: what they mean is the caller's to say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ralnode.dag import cid as cids
+from ralnode.dag import hamt
+from ralnode.dag.errors import MissingBlockError, PathError
+from ralnode.dag.node import FsNode, open_node
+from ralnode.dag.pb import Link
+from ralnode.dag.unixfs import Kind
+from ralnode.dag.walk import Need, Walk
+
+
+class Resolved(NamedTuple):
+    cid: bytes
+    """As its parent links to it (version 0 or 1)."""
+    block: bytes
+    node: FsNode
+
+
+def split_path(text: str) -> list[bytes]:
+    """The components of `a/b/c`; empty ones and `.` fall away, `..` goes up. Raises PathError when it leaves the root."""
+    parts: list[bytes] = []
+    for part in text.split("/"):
+        if part == "..":
+            if not parts:
+                raise PathError(f"path {text!r} leads out of its root")
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part.encode("utf-8", "surrogateescape"))
+    return parts
+
+
+def resolve(root: bytes, path: list[bytes]) -> Walk[Resolved]:
+    """What lies at `path` below `root`. Raises PathError when there is nothing, MissingBlockError, DagError."""
+    found = yield from read_node(root)
+    for depth, name in enumerate(path):
+        shown = b"/".join(path[: depth + 1]).decode("utf-8", "replace")
+        if found.node.kind == Kind.DIRECTORY:
+            link = next((link for link in found.node.links() if link.name == name), None)
+        elif found.node.kind == Kind.SHARD:
+            link = yield from _look_up(found.node, name)
+        else:
+            raise PathError(f"there is no {shown!r}: what should contain it is a {found.node.kind.name.lower()}")
+        if link is None:
+            raise PathError(f"there is no {shown!r}")
+        found = yield from read_node(link.cid)
+    return found
+
+
+def read_node(cid: bytes) -> Walk[Resolved]:
+    """One node, from its block or from inside its CID."""
+    key = cids.to_key(cid)
+    block = cids.identity_data(key)
+    if block is None:
+        (block,) = yield Need([key])
+    if block is None:
+        raise MissingBlockError(key)
+    return Resolved(cid, block, open_node(key, block))
+
+
+def _look_up(shard: FsNode, name: bytes) -> Walk[Link | None]:
+    """The entry `name` of a HAMT directory."""
+    value, depth = hamt.name_hash(name), 0
+    while True:
+        prefix = f"{hamt.slot(value, depth, shard.fanout):0{hamt.prefix_chars(shard.fanout)}X}".encode()
+        link = next((link for link in shard.links() if link.name in (prefix, prefix + name)), None)
+        if link is None or len(link.name) > len(prefix):
+            return link._replace(name=name) if link is not None else None
+        found = yield from read_node(link.cid)
+        if found.node.kind != Kind.SHARD or found.node.fanout != shard.fanout:
+            raise PathError("a shard of a HAMT directory is none, or has another fanout")
+        shard, depth = found.node, depth + 1
