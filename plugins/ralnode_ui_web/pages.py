@@ -180,9 +180,9 @@ def _source(source: SourceStatus, names: dict[str, str], me: str) -> SourceRow:
         css=_css(source.health),
         map=tuple(
             MapRow(
-                names.get(n, n[:12]), _digits(source.stored.get(n, nothing)), n == me, _digits(source.wanted.get(n, ""))
+                names.get(node, node[:12]), node == me, _cells(source.stored.get(node, ""), source.wanted.get(node, ""))
             )
-            for n in nodes
+            for node in nodes
         ),
     )
 
