@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ralnode.api import NotFoundError, RefusedError
 from ralnode.dag import cid
-from ralnode.host.commands import answers
+from ralnode.host import answers
 from ralnode.host.commands.lookup import find_source
 from ralnode.host.commands.params import CapacityParams, HintParams, Nothing, SourceParams, StopParams, VerifyParams
 from ralnode.host.commands.ports import CommandNode

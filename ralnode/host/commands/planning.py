@@ -6,7 +6,7 @@ import asyncio
 
 from ralnode.api import BlockSet, ExplainingPlanner, NodeId, Plan, Root, Source, UnavailableError, UsageError
 from ralnode.dag import cid
-from ralnode.host.commands import answers
+from ralnode.host import answers
 from ralnode.host.commands.lookup import find_source
 from ralnode.host.commands.params import Nothing, WhyParams
 from ralnode.host.commands.ports import CommandNode, EngineView

@@ -23,7 +23,7 @@ from ralnode.api import (
     Transport,
     View,
 )
-from ralnode.host.commands.answers import ConfigAnswer, PluginsAnswer
+from ralnode.host.answers import ConfigAnswer, PluginsAnswer
 from ralnode.host.commands.verifying import VerifyJob
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ralnode.api import ClusterStatus, Liveness, NodeId, Source
 from ralnode.dag import cid
-from ralnode.host.commands import answers
+from ralnode.host import answers
 from ralnode.host.commands.lookup import find_source
 from ralnode.host.commands.params import EventsParams, Nothing, SourceParams
 from ralnode.host.commands.ports import CommandNode, EngineView

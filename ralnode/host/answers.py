@@ -222,3 +222,20 @@ class CommandLine:
 @dataclass(frozen=True, slots=True)
 class HelpAnswer:
     commands: tuple[CommandLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListingLine:
+    """An entry of a folder. `kind` is empty where only its own block would tell."""
+
+    path: str
+    cid: str
+    size_bytes: int = 0
+    kind: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListingAnswer:
+    top: ListingLine
+    entries: tuple[ListingLine, ...] = ()

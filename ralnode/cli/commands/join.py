@@ -1,0 +1,89 @@
+"""`ralnode join`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from ralnode.api import RefusedError, UnavailableError
+from ralnode.cli.client import NodeClient
+from ralnode.cli.commands.stop import wait_until_gone
+from ralnode.cli.context import data_dir, node_client
+from ralnode.cli.lazy import load
+from ralnode.cli.output import show
+from ralnode.cli.text import clean
+
+if TYPE_CHECKING:
+    from ralnode.host.joincode import JoinCode
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """`state`: stored (start the node now), told (the running node was already a member and knows the addresses now)."""
+
+    state: str
+    data_dir: str
+    addresses: tuple[str, ...]
+
+
+def command(
+    ctx: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="What `ralnode invite` printed on a member.")],
+) -> None:
+    """Join the cluster of a join code.
+
+    Stores the secret and the addresses for the node on this machine. A running node that is a member already is told the
+    addresses; one that stands alone with nothing in it is stopped first, and has to be started again.
+
+    \b
+    Example:
+      ralnode join ral1abc… && ralnode run
+    """
+    found: JoinCode = load("ralnode.host.joincode", "JoinCode").decode(code)
+    addresses = tuple(map(str, found.addresses))
+    client, folder = node_client(ctx), data_dir(ctx)
+    try:
+        mine: JoinCode = load("ralnode.host.joincode", "JoinCode").decode(client.command("invite")["code"])
+    except UnavailableError:
+        _store(folder, found)
+        show(ctx, Joined("stored", str(folder), addresses), _shown)
+        return
+    if mine.secret == found.secret:
+        if addresses:
+            client.command("hint_peer", {"addresses": list(addresses)})
+        show(ctx, Joined("told", str(folder), addresses), _shown)
+        return
+    _leave_empty_cluster(client, folder)
+    _store(folder, found)
+    show(ctx, Joined("stored", str(folder), addresses), _shown)
+
+
+def _leave_empty_cluster(client: NodeClient, folder: Path) -> None:
+    """Only a cluster of one node without sources is left just so. Raises RefusedError."""
+    nodes, sources = client.command("nodes")["nodes"], client.command("sources")["sources"]
+    if len(nodes) > 1 or sources:
+        raise RefusedError(
+            f"the node that runs here belongs to another cluster, with {len(nodes)} nodes and {len(sources)} sources. "
+            "Nothing was changed. Stop it and give the new cluster its own data folder ([node] data_dir)"
+        )
+    client.command("stop")
+    wait_until_gone(client)
+    (folder / load("ralnode.host.identity", "SECRET_FILE")).unlink(missing_ok=True)
+
+
+def _store(folder: Path, code: JoinCode) -> None:
+    """The lock of the data folder keeps a node from starting meanwhile."""
+    with load("ralnode.host.datadir", "DataDir")(folder) as opened:
+        load("ralnode.host.identity", "store_secret")(folder, code.secret)
+        opened.remember_hints(code.addresses)
+
+
+def _shown(joined: Joined) -> Text:
+    where = f" (peers at {clean(', '.join(joined.addresses))})" if joined.addresses else ""
+    if joined.state == "told":
+        return Text(f"this node is a member already; it was told where its peers are{where}")
+    return Text(f"the secret is stored in {clean(joined.data_dir)}{where}. Start the node: ralnode run")
