@@ -149,29 +149,30 @@ class AuthorMap:
     ) -> list[bytes]:
         """Moves `known` up to `through`, if no gap lies before. Returns the keys that a finished walk has dropped."""
         whole = delta.complete and all_accepted
-        if self.walk is not None and self.is_walking(delta, sender):
-            self.walk.cursor = max(self.walk.cursor, through)
-            self.walk.stalled = 0
-            if whole and (not self.walk.prune or self.walk.cursor > self.signed_gc_seq):
-                return self._finish_walk(self.walk, sender)
-        elif not is_behind and delta.from_seq <= self.known:
+        walk = self.walk if self.is_walking(delta, sender) else None
+        if walk is not None and through > walk.cursor:
+            walk.cursor, walk.stalled = through, 0
+            self.unfinished |= walk.prune
+        if walk is not None and whole and (not walk.prune or walk.cursor > self.signed_gc_seq):
+            return self._finish_walk(walk, sender)
+        if is_behind or delta.from_seq > self.known or (walk is not None and walk.prune):
+            return []
+        self.known = max(self.known, through)
+        if walk is None:
             self.unfinished = not whole
-            self.known = max(self.known, through)
-            return self._collect(self.signed_gc_seq)
-        if self.walk is not None and not self.walk.prune and delta.from_seq <= self.known:
-            self.known = max(self.known, through)
-        return []
+        return self._collect(self.signed_gc_seq)
 
     def _finish_walk(self, walk: Walk, sender: NodeId) -> list[bytes]:
+        limit = self.signed_gc_seq
+        may_prune = sender == self.author or (walk.prune and self.is_behind(limit))
         self.walk, self.unfinished = None, False
         self.known = max(self.known, walk.cursor)
         gone: list[bytes] = []
-        if walk.prune or sender == self.author:
-            limit = self.signed_gc_seq
+        if may_prune:
             gone = [key for key, entry in self.entries.items() if entry.seq <= limit and entry.seq not in walk.seen]
             for key in gone:
                 self.drop(key)
-        return gone + self._collect(self.signed_gc_seq)
+        return gone + self._collect(limit)
 
     def _collect(self, gc_seq: int) -> list[bytes]:
         if gc_seq <= self.gc_seq or self.is_behind(gc_seq):

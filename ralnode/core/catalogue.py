@@ -42,6 +42,8 @@ class Catalogue:
         self._clock = HybridClock()
         self._next_seq = 1
         self._reserved = 0
+        self._adopted = False
+        """Whether own records came back that this run did not know."""
         self._written: dict[bytes, Record] = {}
         """Own records of this run: to be written again if it turns out that their numbers were used before."""
 
@@ -104,7 +106,7 @@ class Catalogue:
             self._reserved = self._next_seq + RESERVE_STEP
             change.documents[state.RESERVED] = state.encode_reserved(self._reserved)
         self._apply(self._own, signed, change)
-        if not self._own.unfinished and self._own.walk is None:
+        if not self._own.unfinished:
             self._own.known = seq
         change.own_changed = True
         change.touched[self._me] = self._own
@@ -204,7 +206,7 @@ class Catalogue:
         return change.merged()
 
     def _merge_author(self, author_map: AuthorMap, sender: NodeId, delta: Delta, now_ms: int, change: Change) -> None:
-        before = (author_map.known, author_map.gc_seq, author_map.walk.cursor if author_map.walk else -1)
+        before = _progress(author_map)
         is_behind = author_map.is_behind(delta.gc_seq)
         if is_behind and delta.from_seq == 0:
             author_map.study(sender, DigestEntry(0, 0, delta.gc_seq, 0))
@@ -213,7 +215,7 @@ class Catalogue:
             try:
                 signed = self._open(author_map, envelope, now_ms)
                 is_early_node = position == 0 and signed.key == NODE_KEY and len(delta.envelopes) > 1
-                if not is_early_node and signed.seq <= max(through, delta.from_seq):
+                if not is_early_node and (signed.seq < through or signed.seq <= delta.from_seq):
                     raise RecordRefusedError("malformed: the records are not in order")
             except RecordRefusedError as refusal:
                 change.refused.append(Refusal(delta.author, 0, str(refusal)))
@@ -243,27 +245,26 @@ class Catalogue:
             author_map.walk.seen.add(signed.seq)
         if author_map.refuses_dropped(signed, sender):
             return
-        if self._apply(author_map, signed, change) and signed.flaw:
+        is_new = self._apply(author_map, signed, change)
+        self._adopted |= is_new and author_map is self._own
+        if is_new and signed.flaw:
             change.refused.append(Refusal(author_map.author, signed.seq, signed.flaw))
 
     def _note_progress(self, author_map: AuthorMap, before: tuple[int, int, int], delta: Delta, change: Change) -> None:
-        after = (author_map.known, author_map.gc_seq, author_map.walk.cursor if author_map.walk else -1)
-        if after == before:
-            return
-        change.more |= not delta.complete
-        change.authors.add(author_map.author)
-        change.touched[author_map.author] = author_map
+        after = _progress(author_map)
+        change.more |= after > before and not delta.complete
+        if after[:2] != before[:2]:
+            change.authors.add(author_map.author)
+            change.touched[author_map.author] = author_map
 
     def _continue_own(self, now_ms: int, change: Change) -> None:
-        """Our own records came back with numbers that we do not remember: go on above them, and say again what we
-        have said in this run, since those who know the old numbers have not listened."""
-        if self._own.unfinished or self._own.walk is not None:
+        """Our own records came back that we do not remember: go on above them, and say again what we have said in
+        this run, since those who know the old numbers have not listened."""
+        if self._own.unfinished or not self._adopted:
             return
+        self._adopted, change.own_jumped = False, True
         self._own.known = self._own.top_seq
-        if self._own.top_seq < self._next_seq:
-            return
-        change.own_jumped = True
-        self._next_seq = self._own.top_seq + RESERVE_STEP
+        self._next_seq = max(self._next_seq, self._own.top_seq) + RESERVE_STEP
         for record in list(self._written.values()):
             again = replace(record, clock=self._clock.tick(now_ms))
             self._write(replace(again, gc_seq=self._own.gc_seq) if isinstance(again, NodeRecord) else again, change)
@@ -351,3 +352,7 @@ class Catalogue:
     def clock(self) -> int:
         """The largest clock value given out or observed."""
         return self._clock.last
+
+
+def _progress(author_map: AuthorMap) -> tuple[int, int, int]:
+    return (author_map.known, author_map.gc_seq, author_map.walk.cursor if author_map.walk else 0)
