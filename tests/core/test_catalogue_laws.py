@@ -303,3 +303,65 @@ def test_a_liar_cannot_forget_for_the_author() -> None:
         bob.pull(liar)
         bob.pull(ann)
     assert bob.names() == ["source 0", "source 1", "source 2"]
+
+
+def after_a_forgotten_removal() -> tuple[Author, Author, Author, bytes, bytes]:
+    """Ann removed source 1 and forgot it, bob knows, eve was away; and two deltas of ann's from before."""
+    ann, bob, eve = Author("ann"), Author("bob"), Author("eve")
+    ann.introduce()
+    for number in range(4):
+        ann.add(number)
+    all_live = ann.body_for(eve)
+    settle([ann, bob, eve])
+    ann.add(4)
+    one_more = ann.body_for(eve)
+    ann.remove(1)
+    aged(ann, bob, eve)
+    ann.tend()
+    settle([ann, bob])
+    return ann, bob, eve, all_live, one_more
+
+
+def test_a_stale_record_told_again_brings_nothing_back() -> None:
+    ann, bob, eve, all_live, one_more = after_a_forgotten_removal()
+    for body in (all_live, one_more):
+        bob.take(body, eve)
+        assert "source 1" not in bob.names()
+    fresh = Author("fresh", unix_ms=bob.unix_ms)
+    settle([fresh, bob])
+    fresh.take(all_live, eve)
+    assert "source 1" not in fresh.names()
+
+
+def test_news_above_a_forgotten_tombstone_does_not_hide_that_one_was_missed() -> None:
+    _ann, bob, eve, _all_live, one_more = after_a_forgotten_removal()
+    version = eve.catalogue.version(_ann.id)
+    eve.take(bob.body_for(eve), bob)
+    assert eve.catalogue.version(_ann.id) == version
+    eve.take(one_more, _ann)
+    eve.crash()
+    settle([eve, bob])
+    assert eve.names() == bob.names()
+    assert "source 1" not in eve.names()
+
+
+def test_a_cut_catalogue_is_not_compared() -> None:
+    ann, bob = Author("ann"), Author("bob")
+    for number in range(20):
+        ann.add(number)
+    bob.pull(ann, SMALL_BYTES)
+    assert bob.catalogue.digest()[ann.id].fingerprint == 0
+    while bob.pull(ann, SMALL_BYTES).more:
+        pass
+    assert bob.catalogue.digest()[ann.id].fingerprint != 0
+
+
+def test_rot_below_the_forgotten_tombstones_heals_without_the_author() -> None:
+    _ann, bob, eve, _all_live, _one_more = after_a_forgotten_removal()
+    settle([bob, eve])
+    del eve.disk[next(name for name in everything(eve) if make_source(0).root in name)]
+    eve.crash()
+    assert "source 0" not in eve.names()
+    settle([bob, eve])
+    assert eve.names() == bob.names()
+    assert "source 0" in eve.names()
