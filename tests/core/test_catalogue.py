@@ -457,3 +457,17 @@ def test_changing_the_copies_of_a_source_is_a_change() -> None:
     bob.save(bob.catalogue.put_source(replace(make_source(1), copies=3), bob.now))
     settle([ann, bob])
     assert ann.catalogue.sources()[0].copies == 3
+
+
+def test_twenty_thousand_records_reach_a_new_node_in_linear_time() -> None:
+    """Quadratic work anywhere (sorting per round, rescanning per record) would run into the test's time limit."""
+    ann, bob = Author("ann"), Author("bob")
+    for number in range(20_000):
+        ann.add(number)
+    rounds = 1
+    while bob.pull(ann, limit_bytes=64 * 1024).more:
+        rounds += 1
+    assert rounds < 100
+    assert bob.catalogue.digest()[ann.id] == ann.catalogue.digest()[ann.id]
+    bob.crash()
+    assert len(bob.catalogue.sources()) == 20_000

@@ -323,7 +323,7 @@ def after_a_forgotten_removal() -> tuple[Author, Author, Author, bytes, bytes]:
 
 
 def test_a_stale_record_told_again_brings_nothing_back() -> None:
-    ann, bob, eve, all_live, one_more = after_a_forgotten_removal()
+    _ann, bob, eve, all_live, one_more = after_a_forgotten_removal()
     for body in (all_live, one_more):
         bob.take(body, eve)
         assert "source 1" not in bob.names()
