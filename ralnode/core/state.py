@@ -90,6 +90,11 @@ class EngineState:
     def plan(self) -> Plan | None:
         return self._planning.plan
 
+    @property
+    def plan_view(self) -> View | None:
+        """What the plan in force, or the one being made, was made from."""
+        return self._planning.planned_view
+
     def sources(self) -> Sequence[Source]:
         """Sorted by root."""
         return self._catalogue.sources()
