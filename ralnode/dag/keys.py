@@ -6,8 +6,8 @@ A list of `bytes` would take about 80 bytes for each 36-byte key, this takes 36 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ _WINDOW_BYTES: Final = 4 * MIB
 """Searched in one call that holds the interpreter: about 1 ms, so that other threads get their turn."""
 
 
-class KeyList:
+class KeyList(Sequence[bytes]):
     """Append-only. Keys of other hashes than sha2-256 are longer; the first such key brings in an array of offsets."""
 
     __slots__ = ("_ends", "_packed")
@@ -32,18 +32,21 @@ class KeyList:
     def __len__(self) -> int:
         return len(self._packed) // KEY_BYTES if self._ends is None else len(self._ends)
 
-    def __getitem__(self, index: int) -> bytes:
-        if not 0 <= index < len(self):
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self._at(position) for position in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
             raise IndexError(index)
-        start, end = self._bounds(index)
-        return bytes(self._packed[start:end])
+        return self._at(index % len(self))
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self[index] for index in range(len(self)))
-
-    def slice(self, start: int, stop: int) -> list[bytes]:
-        """Keys `start` to `stop - 1`."""
-        return [self[index] for index in range(start, min(stop, len(self)))]
+        return map(self._at, range(len(self)))
 
     def append(self, key: bytes) -> None:
         if self._ends is None and len(key) != KEY_BYTES:
@@ -62,7 +65,7 @@ class KeyList:
     def find(self, key: bytes, start: int = 0) -> int:
         """Lowest index >= `start` of `key`, or -1."""
         if self._ends is not None or len(key) != KEY_BYTES:
-            return next((index for index in range(start, len(self)) if self[index] == key), -1)
+            return next((index for index in range(start, len(self)) if self._at(index) == key), -1)
         at = start * KEY_BYTES
         while at < len(self._packed):
             found = self._packed.find(key, at, at + _WINDOW_BYTES + KEY_BYTES)
@@ -76,19 +79,19 @@ class KeyList:
         if self._ends is None:
             part = self._packed[start * KEY_BYTES : stop * KEY_BYTES]
             return np.frombuffer(part, np.uint8).reshape(-1, KEY_BYTES)[:, -8:].copy().view(np.uint64).ravel()
-        return np.frombuffer(b"".join(key[-8:].rjust(8, b"\0") for key in self.slice(start, stop)), np.uint64)
+        return np.frombuffer(b"".join(key[-8:].rjust(8, b"\0") for key in self[start:stop]), np.uint64)
 
     @property
     def memory_bytes(self) -> int:
         return len(self._packed) + (8 * len(self._ends) if self._ends is not None else 0) + 128
 
-    def _bounds(self, index: int) -> tuple[int, int]:
+    def _at(self, index: int) -> bytes:
         if self._ends is None:
-            return index * KEY_BYTES, (index + 1) * KEY_BYTES
-        return (self._ends[index - 1] if index else 0), self._ends[index]
+            return bytes(self._packed[index * KEY_BYTES : (index + 1) * KEY_BYTES])
+        return bytes(self._packed[self._ends[index - 1] if index else 0 : self._ends[index]])
 
 
-class LeafKeys:
+class LeafKeys(Sequence[bytes]):
     """Keys of a source's leaves in depth-first order, repeats counted, so that `leaves[i]` is leaf i of the source."""
 
     __slots__ = ("_sizes", "_unknown_count", "keys", "total_bytes")
@@ -103,15 +106,17 @@ class LeafKeys:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, index: int) -> bytes:
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         return self.keys[index]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.keys)
-
-    def slice(self, start: int, stop: int) -> list[bytes]:
-        """Keys of leaves `start` to `stop - 1`."""
-        return self.keys.slice(start, stop)
 
     def size(self, index: int) -> int | None:
         """Bytes of the block as stored, as the nodes above it say; None when they do not."""
