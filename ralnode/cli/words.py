@@ -1,12 +1,13 @@
 """Every word of the command line: its one-line summary and the panel it is listed in.
 
 This table is all that `ralnode --help` needs, so that no command's module is imported to list it. The module of a word
-is `ralnode.cli.commands.<word>` (a dash becomes an underscore); its docstring begins with the same line (a test compares).
+is `ralnode.cli.commands.<word>` (a dash becomes an underscore; `import` is Python's, so that module is `import_`); its docstring begins with the same line (a test compares).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Final
 
 FILES: Final = "Files"
@@ -22,7 +23,8 @@ class Word:
 
     @property
     def module(self) -> str:
-        return f"ralnode.cli.commands.{self.name.replace('-', '_')}"
+        name = self.name.replace("-", "_")
+        return f"ralnode.cli.commands.{name}_" if iskeyword(name) else f"ralnode.cli.commands.{name}"
 
 
 WORDS: Final = (

@@ -43,6 +43,8 @@ class VerifyJob:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self.state.state == "running":  # cancelled before its first step
+            self.state = replace(self.state, state="stopped")
 
     async def _run(self, bytes_per_second: int | None) -> None:
         try:
