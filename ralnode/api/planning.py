@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ralnode.api.blockset import BlockSet
 from ralnode.api.mixing import Keys, block_keys, draws, hash64
-from ralnode.api.model import Root, Source, View
+from ralnode.api.model import NodeId, Root, Source, View
 
 BATCH_BLOCKS: Final = 1 << 16
 """Blocks handled at once: 0.5 MiB per array of 64-bit numbers, which stays in the processor's cache."""
@@ -120,6 +120,23 @@ class Marks:
         """The chosen blocks by root; sources without any are left out."""
         found = self._bytes.items()
         return {self._sources[at].root: BlockSet(int.from_bytes(data, "little")) for at, data in found}
+
+
+def united(parts: Iterable[Mapping[Root, BlockSet]]) -> dict[Root, BlockSet]:
+    """All blocks of the parts; sources without any are left out."""
+    joined: dict[Root, BlockSet] = {}
+    for part in parts:
+        for root, blocks in part.items():
+            if blocks:
+                joined[root] = joined[root] | blocks if root in joined else blocks
+    return joined
+
+
+def held_blocks(view: View, node_id: NodeId) -> dict[Root, BlockSet]:
+    """What that node owns of the sources of the view."""
+    held = view.holdings.get(node_id, {})
+    sources = [source for source in view.sources if source.root in held and source.leaf_count > 0]
+    return united({source.root: held[source.root] & BlockSet.full(source.leaf_count)} for source in sources)
 
 
 def planned_bytes(sources: Iterable[Source], blocks: Mapping[Root, BlockSet]) -> int:

@@ -1,0 +1,11 @@
+from ralnode_planner_rarest import RarestPlanner
+
+from ralnode.testing.planner_contract import PlannerContract
+
+
+class TestRarest(PlannerContract):
+    never_exceeds_copies = False
+    covers_at_once = False
+
+    def build(self) -> RarestPlanner:
+        return RarestPlanner()

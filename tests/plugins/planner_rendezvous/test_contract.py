@@ -1,0 +1,12 @@
+from ralnode_planner_rendezvous import RendezvousPlanner, provide_planner
+
+from ralnode.testing.planner_contract import PlannerContract
+
+
+class TestRendezvous(PlannerContract):
+    def build(self) -> RendezvousPlanner:
+        return RendezvousPlanner()
+
+
+def test_it_is_provided_under_its_name() -> None:
+    assert provide_planner().name == "rendezvous"
