@@ -1,0 +1,86 @@
+"""A peer's CAR stream -> verified blocks in batches, in the worker thread that reads it: hashing releases the interpreter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPResponse, IncompleteRead
+from typing import Final
+
+from ralnode.api import BadBlockError, Block, BlockKey, PeerError, Root, limits
+from ralnode.dag import cid as cids
+from ralnode.dag.car import CarReader
+from ralnode.dag.errors import DagError
+from ralnode.dag.interior import InteriorVerifier
+from ralnode_transport_http.handover import Handover
+
+READ_BYTES: Final = 256 * limits.KIB
+"""One read of the connection: sixteen TLS records."""
+
+_HURRY_SECONDS: Final = 0.5
+"""A consumer that waits gets what there is after this time, so that a slow link does not look like a dead one."""
+
+
+def check_leaves(wanted: Sequence[BlockKey]) -> Callable[[Block], None]:
+    """A check that lets each of the wanted blocks through once."""
+    missing = set(wanted)
+
+    def check(block: Block) -> None:
+        if block.key not in missing:
+            raise BadBlockError(f"block {cids.to_text(block.key)} was sent unasked or twice")
+        if not cids.verify(block.key, block.data):
+            raise BadBlockError(f"a block does not hash to its CID {cids.to_text(block.key)}")
+        missing.remove(block.key)
+
+    return check
+
+
+def check_interior(root: Root) -> Callable[[Block], None]:
+    """A check that lets the interior nodes of `root` through in their order."""
+    verifier = InteriorVerifier(root, limits.LEAVES_PER_SOURCE_MAX)
+
+    def check(block: Block) -> None:
+        try:
+            verifier.add(block)
+        except DagError as error:
+            raise BadBlockError(str(error)) from None
+
+    return check
+
+
+def read_blocks(response: HTTPResponse, count_received: Callable[[int], None]) -> Iterator[Block]:
+    """The blocks of a CAR body, not yet verified. Raises PeerError when it is malformed or ends early."""
+    reader = CarReader(verify=False)
+    buffer = memoryview(bytearray(READ_BYTES))
+    try:
+        while size_bytes := response.readinto(buffer):
+            count_received(size_bytes)
+            yield from reader.feed(buffer[:size_bytes])
+        reader.finish()
+    except IncompleteRead as error:
+        yield from reader.feed(error.partial)  # whole blocks may have come before the stream broke off
+        raise
+    except DagError as error:
+        raise PeerError(f"the peer's CAR stream is malformed: {error}") from None
+
+
+def hand_over(blocks: Iterator[Block], check: Callable[[Block], None], to: Handover[list[Block]]) -> None:
+    """Verifies every block and gives them on in batches. When a block is bad or the stream breaks off, the good ones
+    before it are given first."""
+    batch: list[Block] = []
+    size_bytes, since = 0, time.monotonic()
+    try:
+        for block in blocks:
+            check(block)
+            if size_bytes + len(block.data) > limits.PUT_BATCH_BYTES:
+                to.give(batch)
+                batch, size_bytes, since = [], 0, time.monotonic()
+            batch.append(block)
+            size_bytes += len(block.data)
+            is_late = time.monotonic() - since > _HURRY_SECONDS and to.is_awaited
+            if is_late or len(batch) >= limits.PUT_BATCH_BLOCKS:
+                to.give(batch)
+                batch, size_bytes, since = [], 0, time.monotonic()
+    finally:
+        if batch:
+            to.give(batch)
