@@ -83,6 +83,8 @@ def load(
     layers = _Layers()
     found, document = _read_file(environ, path, is_root, layers.warnings)
     tables = layers.take_file(document, f"in {found}", str(found))
+    if found and "join_code" in layers.values["node"] and found.stat().st_mode & stat.S_IROTH:
+        layers.warnings.append(f"{found} holds the join code and everybody here may read it; run: chmod o-r {found}")
     layers.take_environment(environ)
     layers.take_flags(flags or {})
     use = UseOptions(**layers.values["use"])
@@ -190,18 +192,15 @@ def _read_file(
                 raise ConfigError(f"cannot read the configuration {each}: {error}") from error
             warnings.append(f"the configuration {each} was passed over: {error.strerror}; name another with --config")
             continue
-        return each, _parse_toml(each, text, warnings)
+        return each, _parse_toml(each, text)
     return None, {}
 
 
-def _parse_toml(path: Path, text: str, warnings: list[str]) -> Mapping[str, Any]:
+def _parse_toml(path: Path, text: str) -> Mapping[str, Any]:
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    if "join_code" in document.get("node", {}) and path.stat().st_mode & stat.S_IROTH:
-        warnings.append(f"{path} holds the join code and everybody on this machine may read it; chmod o-r {path}")
-    return document
 
 
 def _usual_files(environ: Mapping[str, str], is_root: bool) -> list[Path]:
