@@ -1,0 +1,163 @@
+"""`open_store`: from a locked folder to running parts; `Opened.close` the way back. Every refusal comes before the first
+change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import Logger
+
+from ralnode.api import BlockKey, StorageError
+from ralnode_storage_sqlite import ledger as room
+from ralnode_storage_sqlite.changes import ROWS_PER_CHANGE, Found
+from ralnode_storage_sqlite.disk import Disk
+from ralnode_storage_sqlite.home import Home
+from ralnode_storage_sqlite.index import Index, SegmentRow
+from ralnode_storage_sqlite.ledger import Ledger
+from ralnode_storage_sqlite.linking import Linking
+from ralnode_storage_sqlite.losses import Losses
+from ralnode_storage_sqlite.options import SqliteOptions
+from ralnode_storage_sqlite.reader import Reader
+from ralnode_storage_sqlite.reclaim import Reclaimer
+from ralnode_storage_sqlite.recovery import recover
+from ralnode_storage_sqlite.schema import PAGE_BYTES
+from ralnode_storage_sqlite.segments import SegmentWriter, segment_bytes
+from ralnode_storage_sqlite.table import SegmentTable
+from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.writer import Writer
+
+OnLost = Callable[[Sequence[BlockKey]], None]
+
+
+@dataclass(slots=True)
+class Opened:
+    """The parts of an open store."""
+
+    on_lost: OnLost
+    index: Index
+    ledger: Ledger
+    segments: SegmentWriter
+    threads: Threads
+    writer: Writer
+    losses: Losses
+    reader: Reader
+    linking: Linking
+    reclaimer: Reclaimer
+    log: Logger
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.writer.start()
+        self.tasks = [
+            asyncio.create_task(self._in_background("giving back space", self.reclaimer.run)),
+            asyncio.create_task(self._in_background("checking linked files", self.linking.check_all)),
+        ]
+
+    async def _in_background(self, what: str, work: Callable[[], object]) -> None:
+        try:
+            await work()  # type: ignore[misc]
+        except StorageError as error:
+            self.log.warning("%s has ended: %s", what, error)
+        except Exception:
+            self.log.exception("%s has failed", what)
+
+    async def close(self) -> None:
+        """Ends background work, carries out what was submitted, then closes the files."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.writer.stop()
+        await self.index.close()
+        self.segments.close()
+        self.threads.stop()
+
+
+async def open_store(
+    home: Home, disk: Disk, ledger: Ledger, options: SqliteOptions, on_lost: OnLost, log: Logger
+) -> Opened:
+    """Raises StorageError, nothing changed."""
+    threads = Threads(options.read_threads)
+    index = Index(home.index)
+    try:
+        home.check_owner()
+        home.check_index_is_there()
+        await index.open()
+        rows = await index.segments()
+        home.check_disk_is_there(sum(row.live_count for row in rows))
+        home.mark()
+        recovered = await threads.write(recover, home, disk, rows)
+        if recovered.cut_bytes:
+            log.info("cut off %d B that were never acknowledged", recovered.cut_bytes)
+        await threads.write(disk.set_aside, home.wal, room.wal_bytes(ledger.capacity_bytes))
+        table = SegmentTable(rows)
+        await _fill(ledger, index, home, table, threads)
+        segments = SegmentWriter(
+            disk,
+            home.segments,
+            segment_bytes(options.segment_bytes, ledger.capacity_bytes),
+            _tail(rows, recovered.short),
+            await index.last_segment_id(),
+        )
+        opened = _wire(home, disk, ledger, options, on_lost, log, threads, index, table, segments)
+    except OSError as error:
+        await _abandon(index, threads)
+        raise StorageError(
+            f"cannot open storage {home.data_dir}: {error.strerror or error}. Check the disk and its permissions."
+        ) from error
+    except BaseException:
+        await _abandon(index, threads)
+        raise
+    opened.start()
+    await _drop_short(opened, recovered.short)
+    return opened
+
+
+def _tail(rows: Sequence[SegmentRow], short: Mapping[int, int]) -> tuple[int, int] | None:
+    """The segment to go on with, and where: the last one, unless it is damaged."""
+    return (rows[-1].id, rows[-1].end) if rows and rows[-1].id not in short else None
+
+
+async def _abandon(index: Index, threads: Threads) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        await index.close()
+    threads.stop()
+
+
+async def _fill(ledger: Ledger, index: Index, home: Home, table: SegmentTable, threads: Threads) -> None:
+    meta, wal_bytes = await index.meta(), await threads.write(home.wal_bytes)
+    ledger.segment_bytes, ledger.block_count = table.physical_bytes, table.block_count
+    ledger.linked_count, ledger.linked_bytes = meta["linked_count"], meta["linked_bytes"]
+    ledger.index_bytes = await index.page_count() * PAGE_BYTES
+    ledger.wal_bytes = max(room.wal_bytes(ledger.capacity_bytes), wal_bytes)
+    ledger.wal_filled_bytes = wal_bytes
+    ledger.disk_free_bytes, ledger.disk_total_bytes = await threads.write(home.free_bytes)
+
+
+def _wire(
+    home: Home,
+    disk: Disk,
+    ledger: Ledger,
+    options: SqliteOptions,
+    on_lost: OnLost,
+    log: Logger,
+    threads: Threads,
+    index: Index,
+    table: SegmentTable,
+    segments: SegmentWriter,
+) -> Opened:
+    writer = Writer(index, segments, table, ledger, home, threads, options, log)
+    losses = Losses(index, writer, on_lost, log)
+    reader = Reader(index, disk, home.segments, threads, losses)
+    linking = Linking(index, writer, disk, threads, losses)
+    reclaimer = Reclaimer(index, writer, reader, table, disk, home, threads, log)
+    return Opened(on_lost, index, ledger, segments, threads, writer, losses, reader, linking, reclaimer, log)
+
+
+async def _drop_short(opened: Opened, short: Mapping[int, int]) -> None:
+    """Forgets blocks that lie behind the end of their segment."""
+    for segment, size_bytes in short.items():
+        while rows := await opened.index.in_file(segment, ROWS_PER_CHANGE, from_end=size_bytes):
+            await opened.losses.quarantine([Found(key, place, "the segment is too short") for key, place in rows])

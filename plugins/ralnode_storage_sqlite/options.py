@@ -1,0 +1,20 @@
+"""What `[storage.sqlite]` in the configuration may set. The defaults were measured; see tests/bench/bench_storage.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ralnode.api.limits import GIB, MIB
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteOptions:
+    segment_bytes: int = GIB
+    """A segment is closed when the next record would make it longer. A small capacity makes it smaller."""
+    group_bytes: int = 32 * MIB
+    """Blocks made durable by one fsync and one commit."""
+    group_milliseconds: int = 0
+    """How long an idle writer lets the first block of a group wait for company, at most 50. While it is busy, blocks
+    gather anyway, so waiting only helps many tiny puts on a disk with a slow fsync."""
+    read_threads: int = 3
+    """Reading and hashing beside each other."""
