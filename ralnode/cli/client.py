@@ -49,6 +49,10 @@ class NodeClient:
         self._sockets = tuple(sockets)
         self._node = node
 
+    def on(self, node: str) -> NodeClient:
+        """The same connection, with commands meant for another node."""
+        return NodeClient(self._sockets, node)
+
     def command(self, name: str, params: Mapping[str, Any] | None = None) -> Any:
         """The answer of a control command. Raises RalnodeError."""
         query = urlencode({"node": self._node}) if self._node else ""

@@ -162,7 +162,7 @@ class DemoCluster:
 
     def check_room(self, size_bytes: int, copies: int) -> None:
         """Raises LocalError when the disk of the demo's folder is too small, before anything is written."""
-        needed = size_bytes * (1 + copies) * 11 // 10 + 6 * OWN_BYTES + (256 << 20)
+        needed = size_bytes * (2 + copies) * 11 // 10 + 6 * OWN_BYTES + (256 << 20)
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise LocalError(
