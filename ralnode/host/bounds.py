@@ -81,3 +81,26 @@ COMMAND_BYTES_MAX: Final = 16 * MIB
 
 WATCHDOG_STORE_SECONDS_MAX: Final = 30.0
 """How long the store may take to answer before the watchdog is no longer pinged."""
+
+BLOCK_SECONDS_MAX: Final = 10.0
+"""For one block from one peer before the next one is asked."""
+
+SETTLE_SECONDS_MAX: Final = 60.0
+"""For a published or withdrawn source to become durable: a disk that needs longer is in trouble."""
+
+AWAY_SPREAD_SECONDS: Final = 3.0
+"""Between announcing an absence and going: peers hear of a new record by gossip and fetch it, about a second each."""
+
+STOP_DELAY_SECONDS: Final = 0.2
+"""So that whoever asked for the stop gets the answer."""
+
+GOODBYE_SECONDS: Final = 1.0
+SERVICES_STOP_SECONDS: Final = 2.0
+TRANSPORT_STOP_SECONDS: Final = 1.5
+TASKS_STOP_SECONDS: Final = 1.5
+"""Shares of limits.STOP_SECONDS, in the order of closing; the store gets what is left, at least STORE_STOP_SECONDS."""
+
+STORE_STOP_SECONDS: Final = 1.5
+
+STATUS_SECONDS: Final = 5.0
+"""Between two lines of health for `systemctl status`."""

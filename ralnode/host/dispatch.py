@@ -16,7 +16,7 @@ from ralnode.host.keeping import Keeping
 from ralnode.host.planning import Planning
 from ralnode.host.saving import Saver
 
-_LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _EXPOSES: Final = (ev.SyncWith, ev.ReplySync)
 """Effects that show records to a peer, so they wait until those are durable."""
 
@@ -86,4 +86,4 @@ class Dispatcher:
             self._carriers[type(effect)](effect)
 
     def _report(self, effect: ev.Report) -> None:
-        self._log.log(_LEVELS.get(effect.level, logging.INFO), "%s", effect.text)
+        self._log.log(LEVELS[effect.level], "%s", effect.text)

@@ -21,6 +21,24 @@ from ralnode.host.parts import Parts
 from ralnode.host.streams import guarded, pour
 
 
+class LostBlocks:
+    """`Storage.open`'s on_lost, which may come before there is anybody to tell."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self._count = 0
+
+    def add(self, keys: Sequence[BlockKey]) -> None:
+        self._count += len(keys)
+        self.news.set()
+
+    def take(self) -> int:
+        """How many since it was asked last."""
+        count, self._count = self._count, 0
+        self.news.clear()
+        return count
+
+
 class Keeping:
     """`sources` says what the catalogue has now, for finding out what lost blocks belong to."""
 
@@ -30,7 +48,6 @@ class Keeping:
         self._sources = sources
         self._interior_slots = asyncio.Semaphore(INTERIOR_TASKS_MAX)
         self._locate_slots = asyncio.Semaphore(LOCATE_TASKS_MAX)
-        self._lost_count = 0
 
     # --- interior nodes ---------------------------------------------------------------------------------------------
 
@@ -61,8 +78,7 @@ class Keeping:
                 await pour(batches, writer)
         finally:
             await asyncio.shield(reservation.release())
-        self._parts.dag.forget(source.root)
-        if not (await self._parts.dag.locate(source)).has_interior:
+        if not await self._parts.dag.has_interior(source):
             raise PeerError("the peer sent only a part of the interior nodes")
 
     # --- what is here -----------------------------------------------------------------------------------------------
@@ -75,22 +91,18 @@ class Keeping:
             holding = await self._parts.dag.locate(source)
         await self._parts.inbox.put(HoldingFound(source.root, holding))
 
-    def lost(self, keys: Sequence[BlockKey]) -> None:
-        """`Storage.open`'s on_lost. Blocks do not know their sources, so all are counted afresh: an index look-up each."""
-        if not self._lost_count:
-            self._parts.tasks.spawn("count lost blocks", self._count_afresh())
-        self._lost_count += len(keys)
-
-    async def _count_afresh(self) -> None:
-        await asyncio.sleep(LOST_SECONDS)
-        count, self._lost_count = self._lost_count, 0
-        self._parts.say(
-            "warning", f"{count:,} blocks here turned out bad or their file has changed; they are fetched again"
-        )
-        self._parts.stored()
-        for source in self._sources():
-            self._parts.dag.forget(source.root)
-            await self._locate(source)
+    async def watch(self, lost: LostBlocks) -> None:
+        """Returns never. Blocks do not know their sources, so all sources are counted afresh: an index look-up each."""
+        while True:
+            await lost.news.wait()
+            await asyncio.sleep(LOST_SECONDS)
+            count = lost.take()
+            self._parts.say(
+                "warning", f"{count:,} blocks here were lost (bad, or their file has changed); fetching again"
+            )
+            self._parts.stored()
+            for source in self._sources():
+                await self._locate(source)
 
     # --- removal ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ version numbers, do not wait: a probe must be answered while the disk is slow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ralnode.api import Storage, StorageError, StorageFullError
@@ -17,17 +17,15 @@ from ralnode.host.bounds import SAVE_BACKLOG_MAX, SAVE_RETRY_SECONDS
 
 
 class Saver:
-    """`run` is an essential service; `carry_out` gets the effects that waited, in order."""
+    """`run` is an essential service."""
 
     def __init__(
         self,
         storage: Storage,
-        carry_out: Callable[[tuple[Effect, ...]], None],
         say: Callable[[str, str], None],
         retry_seconds: float = SAVE_RETRY_SECONDS,
     ) -> None:
         self._storage = storage
-        self._carry_out = carry_out
         self._say = say
         self._retry_seconds = retry_seconds
         self._items: dict[bytes, bytes | None] = {}
@@ -61,18 +59,22 @@ class Saver:
         """Waits until all that was asked for is durable; at once when the disk refuses writes."""
         await self._idle.wait()
 
-    async def run(self) -> None:
-        """Returns never. Raises StorageError when the store fails in a way that is not a state (full, read-only)."""
+    async def run(self, carry_out: Callable[[Sequence[Effect]], None]) -> None:
+        """Returns never. `carry_out` gets the effects that waited, in order. Raises StorageError when the store fails in
+        a way that is not a state (full, read-only)."""
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._save_all()
+            carry_out(await self._save_all())
+            if not self._items and not self._then:
+                self._idle.set()
             if self._trouble:
                 self._idle.set()
                 await asyncio.sleep(self._retry_seconds)
                 self._news.set()
 
-    async def _save_all(self) -> None:
+    async def _save_all(self) -> Sequence[Effect]:
+        """What goes on now."""
         items, then = self._items, self._then
         self._items, self._then = {}, []
         self._saving = True
@@ -80,18 +82,15 @@ class Saver:
             if items:
                 await self._storage.save_state(items)
         except StorageError as error:
-            self._keep(items, then, error)
-            return
+            return self._keep(items, then, error)
         finally:
             self._saving = False
         if self._trouble:
             self._trouble = ""
             self._say("info", "state can be saved again")
-        self._carry_out(tuple(then))
-        if not self._items and not self._then:
-            self._idle.set()
+        return then
 
-    def _keep(self, items: dict[bytes, bytes | None], then: list[Effect], error: StorageError) -> None:
+    def _keep(self, items: dict[bytes, bytes | None], then: list[Effect], error: StorageError) -> Sequence[Effect]:
         """Full and read-only are states: the documents are kept for the next attempt, and nobody waits for it."""
         if not isinstance(error, StorageFullError) and not self._storage.usage().read_only_reason:
             raise error
@@ -100,4 +99,4 @@ class Saver:
         self._trouble = str(error)
         self._items = items | self._items
         refusal = f"its record cannot be made durable: {error}"
-        self._carry_out(tuple(replace(e, refusal=refusal) if isinstance(e, SourceSettled) else e for e in then))
+        return [replace(e, refusal=refusal) if isinstance(e, SourceSettled) else e for e in then]

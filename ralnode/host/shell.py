@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ralnode.api import Instant
+from ralnode.api import Instant, SendDatagram
 from ralnode.core.engine import Engine
-from ralnode.core.events import Effect, Event, Ticked
+from ralnode.core.events import DatagramReceived, Effect, Event, Ticked
 from ralnode.host.bounds import TIMER_SECONDS_MAX, TIMER_SECONDS_MIN
 from ralnode.host.inbox import Inbox
 
@@ -24,6 +24,8 @@ class Shell:
         is_overdue: Callable[[], bool] = lambda: False,
     ) -> None:
         self.turn_count = 0
+        self.change_count = 0
+        """Turns that may have changed what a page shows: anything but the idle chatter of probes and timers."""
         self._engine = engine
         self._inbox = inbox
         self._carry_out = carry_out
@@ -43,4 +45,11 @@ class Shell:
     def turn(self, batch: Sequence[Event]) -> None:
         """One batch, or the timer when it is empty."""
         self.turn_count += 1
-        self._carry_out(self._engine.handle_all(batch or [Ticked()], self._clock()))
+        effects = self._engine.handle_all(batch or [Ticked()], self._clock())
+        is_idle = all(map(_is_chatter, batch)) and all(isinstance(effect, SendDatagram) for effect in effects)
+        self.change_count += not is_idle
+        self._carry_out(effects)
+
+
+def _is_chatter(event: Event) -> bool:
+    return isinstance(event, DatagramReceived | Ticked)

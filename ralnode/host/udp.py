@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from typing import cast
 
 from ralnode.api import Address, LocalError, SendDatagram
 from ralnode.api.limits import DATAGRAM_BYTES_MAX
@@ -64,8 +65,7 @@ class UdpEndpoint(asyncio.DatagramProtocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # uvloop's own is no subclass of it
         found = transport.get_extra_info("socket")
         if found is not None:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAMS_PER_SOCKET_BYTES)

@@ -1,0 +1,101 @@
+"""Puts the core loop and the carriers of effects together, once storage and transport are built. No IO."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ralnode.api import Instant, Planner, Storage, Transport
+from ralnode.core.engine import Engine
+from ralnode.host.dispatch import Dispatcher, Waiters
+from ralnode.host.exchanges import Exchanges
+from ralnode.host.fetches import Fetches
+from ralnode.host.inbox import Inbox
+from ralnode.host.keeping import Keeping
+from ralnode.host.parts import Blocks, Parts, clock
+from ralnode.host.planning import Planning
+from ralnode.host.saving import Saver
+from ralnode.host.shell import Shell
+from ralnode.host.tasks import Tasks
+from ralnode.host.udp import UdpEndpoint
+from ralnode.host.usagewatch import UsageWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What exists before the engine: the transport answers peers through it from its first moment on."""
+
+    storage: Storage
+    transport: Transport
+    dag: Blocks
+    inbox: Inbox
+    tasks: Tasks
+    exchanges: Exchanges
+    udp: UdpEndpoint
+    waiters: Waiters
+    usage: UsageWatch
+    say: Callable[[str, str], None]
+    log: logging.Logger
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """The running core."""
+
+    engine: Engine
+    shell: Shell
+    saver: Saver
+    keeping: Keeping
+    dispatcher: Dispatcher
+
+
+def surroundings(
+    storage: Storage,
+    transport: Transport,
+    dag: Blocks,
+    say: Callable[[str, str], None],
+    fail: Callable[[BaseException], None],
+    log: logging.Logger,
+) -> Surroundings:
+    inbox, tasks = Inbox(), Tasks(fail)
+    return Surroundings(
+        storage=storage,
+        transport=transport,
+        dag=dag,
+        inbox=inbox,
+        tasks=tasks,
+        exchanges=Exchanges(transport, inbox, tasks),
+        udp=UdpEndpoint(inbox),
+        waiters=Waiters(),
+        usage=UsageWatch(storage, inbox),
+        say=say,
+        log=log,
+    )
+
+
+def assemble(around: Surroundings, engine: Engine, planner: Planner, now: Callable[[], Instant] = clock) -> Works:
+    parts = Parts(
+        around.storage,
+        around.transport,
+        around.dag,
+        around.inbox,
+        around.tasks,
+        around.say,
+        around.usage.changed,
+    )
+    fetches = Fetches(parts)
+    keeping = Keeping(parts, fetches, engine.sources)
+    saver = Saver(around.storage, around.say)
+    dispatcher = Dispatcher(
+        saver=saver,
+        exchanges=around.exchanges,
+        planning=Planning(planner, around.inbox, around.tasks, around.say),
+        fetches=fetches,
+        keeping=keeping,
+        send=around.udp.send,
+        waiters=around.waiters,
+        log=around.log,
+    )
+    shell = Shell(engine, around.inbox, dispatcher.carry_out, now, lambda: saver.is_overdue)
+    return Works(engine, shell, saver, keeping, dispatcher)

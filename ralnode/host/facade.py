@@ -1,0 +1,95 @@
+"""`NodeControl`: what a gateway, a ui and the control socket may ask of their node. Late-bound: it is handed out before the
+node is open, and says so when it is asked too early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ralnode.api import (
+    BlockKey,
+    ClusterStatus,
+    Metric,
+    PeerError,
+    Reading,
+    Source,
+    Storage,
+    Transport,
+    UnavailableError,
+)
+from ralnode.core.engine import Engine
+from ralnode.host.bounds import BLOCK_SECONDS_MAX, CHANGES_SECONDS_MIN
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What the facade speaks for, once it is open."""
+
+    engine: Engine
+    storage: Storage
+    transport: Transport
+    status: Callable[[], ClusterStatus]
+    metrics: Callable[[], Sequence[Metric]]
+    open: Callable[[str], Awaitable[Reading]]
+    command: Callable[[str, Mapping[str, Any], str | None], Awaitable[Mapping[str, Any]]]
+    change_count: Callable[[], int]
+
+
+class Facade:
+    """Implements `ralnode.api.NodeControl`."""
+
+    def __init__(self) -> None:
+        self._open: Open | None = None
+
+    def opened(self, parts: Open) -> None:
+        self._open = parts
+
+    def status(self) -> ClusterStatus:
+        return self._node.status()
+
+    def sources(self) -> Sequence[Source]:
+        return self._node.engine.sources()
+
+    def metrics(self) -> Sequence[Metric]:
+        return self._node.metrics()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Looks twice a second: cheaper than telling every page of every event, and no page can hold up the core."""
+        seen = self._node.change_count()
+        while True:
+            await asyncio.sleep(CHANGES_SECONDS_MIN)
+            count = self._node.change_count()
+            if count != seen:
+                seen = count
+                yield
+
+    async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None:
+        """From the store, else from the live peers in turn: a block by itself does not tell its source."""
+        node = self._node
+        data = await node.storage.get(key)
+        if data is not None or local_only:
+            return data
+        for peer in [node.engine.peer(each) for each in node.engine.live() if each != node.engine.me.id]:
+            try:
+                async with asyncio.timeout(BLOCK_SECONDS_MAX):
+                    data = await node.transport.fetch_block(peer, key)
+            except (PeerError, UnavailableError, TimeoutError):
+                continue
+            if data is not None:
+                return data
+        return None
+
+    async def open(self, reference: str) -> Reading:
+        return await self._node.open(reference)
+
+    async def command(self, name: str, params: Mapping[str, Any], node: str | None = None) -> Mapping[str, Any]:
+        return await self._node.command(name, params, node)
+
+    @property
+    def _node(self) -> Open:
+        if self._open is None:
+            raise UnavailableError("the node is still starting; try again in a moment")
+        return self._open

@@ -1,0 +1,73 @@
+"""Tells systemd how we are (sd_notify(3)): READY, STATUS, STOPPING, and the watchdog's pings. Silent without systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+
+from ralnode.api import RalnodeError
+from ralnode.host.bounds import STATUS_SECONDS, WATCHDOG_STORE_SECONDS_MAX
+
+
+class Notifier:
+    """WATCHDOG_PID is not looked at: in a frozen onefile it names the boot loader, and pings would never come."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        usec = environ.get("WATCHDOG_USEC", "")
+        self.watchdog_seconds = int(usec) / 1e6 if usec.isdigit() and int(usec) else None
+        self._status = ""
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """One line of health, sent when it is another one than before."""
+        line = " ".join(text.split())
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    def extend_start(self, seconds: float) -> None:
+        """A long schema step: systemd waits so much longer for READY."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def ping(self) -> None:
+        self._send("WATCHDOG=1")
+
+    async def tell(self, sentence: Callable[[], str], every_seconds: float = STATUS_SECONDS) -> None:
+        """Keeps STATUS up to date. Returns at once without systemd."""
+        while self._address:
+            self.status(sentence())
+            await asyncio.sleep(every_seconds)
+
+    async def watch(
+        self, store_answers: Callable[[], Awaitable[object]], store_seconds_max: float = WATCHDOG_STORE_SECONDS_MAX
+    ) -> None:
+        """Pings at half the watchdog's time while the event loop (this runs on it) and the store answer. Returns at once
+        without a watchdog."""
+        if self.watchdog_seconds is None:
+            return
+        while True:
+            try:
+                async with asyncio.timeout(min(store_seconds_max, self.watchdog_seconds)):
+                    await store_answers()
+                self.ping()
+            except (TimeoutError, RalnodeError):
+                self.status("the block store does not answer")
+            await asyncio.sleep(self.watchdog_seconds / 2)
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+                out.setblocking(False)
+                out.sendto(message.encode(), self._address)
+        except OSError:
+            return  # systemd went away or its queue is full: no reason to stop serving

@@ -1,0 +1,202 @@
+"""What commands and the control socket may do with an open node; implements `CommandNode` and `ControlNode` (their ports.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ralnode.api import (
+    Address,
+    ClusterStatus,
+    Holding,
+    LocalError,
+    Metric,
+    NodeControl,
+    Planner,
+    Root,
+    Source,
+    Storage,
+    Transport,
+    UnavailableError,
+)
+from ralnode.core.engine import Engine
+from ralnode.core.events import Event, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
+from ralnode.host import metrics
+from ralnode.host.addresses import addresses_of
+from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
+from ralnode.host.assembly import Surroundings, Works
+from ralnode.host.bounds import AWAY_SPREAD_SECONDS, SETTLE_SECONDS_MAX, STOP_DELAY_SECONDS
+from ralnode.host.building import Roles
+from ralnode.host.choose import Chosen
+from ralnode.host.commands.verifying import VerifyJob
+from ralnode.host.config import Config
+from ralnode.host.datadir import DataDir
+from ralnode.host.identity import NodeIdentity
+from ralnode.host.joincode import JoinCode
+from ralnode.host.parts import clock
+from ralnode.host.plugins import PluginSet
+from ralnode.host.rates import Rates
+from ralnode.host.supervise import ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a node is made from; the same from its start to its end."""
+
+    config: Config
+    plugins: PluginSet
+    chosen: Chosen
+    data: DataDir
+    identity: NodeIdentity
+    roles: Roles
+
+
+class Operations:
+    """Everything here is called on the event loop."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        around: Surroundings,
+        works: Works,
+        rates: Rates,
+        services: Sequence[ServiceState],
+        control: NodeControl,
+        stop: Callable[[], None],
+    ) -> None:
+        self.control = control
+        """For reading; the same that plugins have."""
+
+        self._setup = setup
+        self._around = around
+        self._works = works
+        self._rates = rates
+        self._services = services
+        self._stop = stop
+        self.verify_job = VerifyJob(lambda: around.storage)
+
+    @property
+    def engine(self) -> Engine:
+        return self._works.engine
+
+    @property
+    def storage(self) -> Storage:
+        return self._around.storage
+
+    @property
+    def transport(self) -> Transport:
+        return self._around.transport
+
+    @property
+    def planner(self) -> Planner:
+        return self._setup.roles.planner
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    def status(self) -> ClusterStatus:
+        return self.engine.status(clock(), self._rates.per_node)
+
+    def metrics(self) -> Sequence[Metric]:
+        found = [*metrics.from_status(self.status()), *metrics.from_usage(self.storage.usage())]
+        found += metrics.from_services(self._services)
+        found += metrics.from_counters(
+            "ralnode_gossip_total", "What membership counts", self._setup.roles.gossip.counters()
+        )
+        found += metrics.from_counters("ralnode_shell_total", "What the shell counts", self._counters())
+        lag = self._rates.loop_lag_seconds_max
+        found.append(Metric("ralnode_loop_lag_seconds_max", "gauge", "Longest hold-up of the event loop", lag))
+        return found
+
+    def _counters(self) -> dict[str, int]:
+        udp = self._around.udp
+        return {
+            "datagrams_received": udp.received_count,
+            "datagrams_sent": udp.sent_count,
+            "datagrams_oversize": udp.oversize_count,
+            "datagrams_not_sent": udp.send_error_count,
+            "events_dropped": self._around.inbox.dropped_count,
+            "loop_turns": self._works.shell.turn_count,
+        }
+
+    def plugin_rows(self) -> PluginsAnswer:
+        plugins = self._setup.plugins
+        lines = tuple(
+            PluginLine(row.name, row.origin, row.version, row.role, row.providers, row.active, row.summary)
+            for row in plugins.rows(self._setup.chosen.active)
+        )
+        return PluginsAnswer(lines, tuple(RefusedLine(each.name, each.origin, each.reason) for each in plugins.refused))
+
+    def config_rows(self) -> ConfigAnswer:
+        config = self._setup.config
+        rows = tuple(ConfigRow(key, str(value), origin) for key, value, origin in config.effective())
+        return ConfigAnswer(rows, str(config.path or ""), config.warnings)
+
+    def join_code(self) -> str:
+        return JoinCode(self._setup.identity.cluster_secret, self.engine.me.addresses).encode()
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    async def publish(self, source: Source, holding: Holding) -> None:
+        """Adds a source whose blocks are all durable here; on return its record is. Raises RefusedError."""
+        await self._settled(source.root, SourcePublished(source, holding))
+
+    async def withdraw(self, root: Root) -> None:
+        """Removes a source from the cluster; on return that is durable here. Raises RefusedError."""
+        await self._settled(root, SourceWithdrawn(root))
+
+    async def _settled(self, root: Root, event: Event) -> None:
+        settled = self._around.waiters.expect(root)
+        await self._around.inbox.put(event)
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS_MAX):
+                await settled
+        except TimeoutError:
+            raise UnavailableError(
+                f"this node's disk did not take the change within {SETTLE_SECONDS_MAX:.0f} s; it is not lost, look at "
+                "`ralnode ls` later"
+            ) from None
+
+    async def set_capacity(self, capacity_bytes: int) -> None:
+        """In the store, in the node record, and written down for the next start. Raises StorageFullError, nothing
+        changed."""
+        before = self.storage.usage().capacity_bytes
+        await self.storage.set_capacity(capacity_bytes)
+        try:
+            self._setup.data.declare_capacity(capacity_bytes)
+        except LocalError:
+            await self.storage.set_capacity(before)
+            raise
+        await self._around.inbox.put(NodeChanged(capacity_bytes=capacity_bytes))
+        self._around.usage.changed()
+
+    def hint(self, addresses: Sequence[Address]) -> None:
+        """Tells the engine, and remembers for the next start, where a peer may listen."""
+        self._setup.data.remember_hints(addresses)
+        for address in addresses:
+            self._around.inbox.offer(PeerHinted(address, "user"))
+
+    def request_stop(self, away_seconds: float | None) -> None:
+        """Begins a clean stop after this call has been answered. `away_seconds`: tell the cluster to move nothing for so
+        long (a reboot)."""
+        delay = STOP_DELAY_SECONDS
+        if away_seconds is not None:
+            self._around.inbox.offer(NodeChanged(away_until_ms=clock().unix_ms + int(away_seconds * 1000)))
+            delay = AWAY_SPREAD_SECONDS
+        asyncio.get_running_loop().call_later(delay, self._stop)
+
+    # --- what runs by itself ----------------------------------------------------------------------------------------
+
+    async def watch_addresses(self, every_seconds: float) -> None:
+        """Returns never. Tells the cluster when this machine's addresses change (DHCP, a cable plugged in)."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            found = await asyncio.to_thread(self.addresses)
+            if found != self.engine.me.addresses:
+                self._around.say("info", f"this node's address is now {found[0]}")
+                await self._around.inbox.put(NodeChanged(addresses=found))
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where peers should dial this node's transport."""
+        node = self._setup.config.node
+        return addresses_of(node.listen_host, self.transport.port, node.announce)
