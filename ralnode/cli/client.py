@@ -130,6 +130,8 @@ def _answer(connection: HTTPConnection) -> HTTPResponse:
     """The response, its head read; anything but 200 is raised as the error it tells of."""
     try:
         response = connection.getresponse()
+        if response.status == 503 and response.headers.get_content_type() != "application/json":
+            raise UnavailableError("the node has too many commands under way; try again in a moment")
         if response.status != 200:
             raise error_of(_json(response.read(READ_BYTES)))
     except (OSError, HTTPException) as error:

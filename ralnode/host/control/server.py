@@ -118,7 +118,9 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise LocalError(f"cannot look at the control socket {path}: {error.strerror}") from error
+        raise LocalError(
+            f"cannot look at the control socket {path}: {error.strerror}. Choose another place with --socket PATH"
+        ) from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -301,3 +303,10 @@ async def other(wire: Wire, node: ControlNode) -> ControlNode:
     await made.storage.open(lambda keys: None)
     node.meets(made)
     return made
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path: that of a unix socket may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ral-", dir="/tmp") as folder:
+        yield Path(folder)
