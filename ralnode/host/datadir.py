@@ -35,9 +35,25 @@ class DataDir:
     def __enter__(self) -> DataDir:
         """Raises LocalError when it cannot be used, UnavailableError when another process uses it."""
         try:
+            self._acquire()
+            self._facts = self._read()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _acquire(self) -> None:
+        try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (self.path / LOCK_FILE).open("a+", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.truncate(0)
+            self._lock.write(f"{os.getpid()}\n")
+            self._lock.flush()
         except BlockingIOError:
             raise UnavailableError(self._taken()) from None
         except OSError as error:
@@ -45,15 +61,6 @@ class DataDir:
                 f"cannot use the data directory {self.path}: {error.strerror}. Nothing was changed. Give the user that runs "
                 "ralnode the right to write there, or set [node] data_dir"
             ) from error
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
-        self._lock.flush()
-        self._facts = self._read()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._lock is not None:
-            self._lock.close()
 
     def next_boot_nonce(self) -> int:
         """Greater than at every start before, written down first. The clock is its floor, so that it grows even when

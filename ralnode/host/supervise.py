@@ -63,12 +63,14 @@ class Optional:
         state: ServiceState,
         log: logging.Logger,
         delays_seconds: Sequence[float] = RESTART_DELAYS_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._service = service
         self._start = start
         self._state = state
         self._log = log
         self._delays_seconds = delays_seconds
+        self._sleep = sleep
         self._failures = 0
 
     async def run(self) -> None:
@@ -97,4 +99,4 @@ class Optional:
         self._log.warning("%s is down: %s; starting it again in %.0f s", self._state.name, self._state.reason, delay)
         with suppress(Exception):
             await self._service.stop()
-        await asyncio.sleep(delay)
+        await self._sleep(delay)

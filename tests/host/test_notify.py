@@ -1,0 +1,114 @@
+"""What systemd is told, over a real datagram socket."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ralnode.api import StorageError
+from ralnode.host.notify import Notifier
+
+
+class Systemd:
+    """The listening end."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        found = []
+        while True:
+            try:
+                found.append(self.socket.recv(4096).decode())
+            except BlockingIOError:
+                return found
+
+
+@pytest.fixture(params=["file", "abstract"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Systemd, dict[str, str]]]:
+    address = str(tmp_path / "notify") if request.param == "file" else f"@ralnode-test-{tmp_path.name}-{id(request)}"
+    made = Systemd(address)
+    yield made, {"NOTIFY_SOCKET": address}
+    made.socket.close()
+
+
+def test_ready_status_and_stopping_are_told(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = systemd
+    notifier = Notifier(environ)
+    notifier.ready()
+    notifier.status("All 3 files\nhave 2 copies.")
+    notifier.status("All 3 files have 2 copies.")
+    notifier.extend_start(2.5)
+    notifier.stopping()
+    assert listener.heard() == [
+        "READY=1",
+        "STATUS=All 3 files have 2 copies.",
+        "EXTEND_TIMEOUT_USEC=2500000",
+        "STOPPING=1",
+    ]
+
+
+def test_without_systemd_nothing_is_sent_and_nothing_fails(tmp_path: Path) -> None:
+    Notifier({}).ready()
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+
+
+def test_a_full_queue_does_not_block_the_node(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = systemd
+    notifier = Notifier(environ)
+    for _ in range(2000):
+        notifier.ping()
+    assert 0 < len(listener.heard()) < 2000
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-5"])
+async def test_without_a_watchdog_there_is_no_ping(text: str) -> None:
+    notifier = Notifier({"WATCHDOG_USEC": text})
+    assert notifier.watchdog_seconds is None
+    await asyncio.wait_for(notifier.watch(never), 1)
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_the_watchdog_is_pinged_while_the_store_answers(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    """WATCHDOG_PID of another process changes nothing: in a onefile it is the boot loader's."""
+    listener, environ = systemd
+    notifier = Notifier({**environ, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"})
+
+    async def answers() -> None:
+        await asyncio.sleep(0)
+
+    task = asyncio.create_task(notifier.watch(answers))
+    heard: list[str] = []
+    async with asyncio.timeout(5):
+        while heard.count("WATCHDOG=1") < 3:
+            await asyncio.sleep(0.005)
+            heard += listener.heard()
+    task.cancel()
+
+
+@pytest.mark.parametrize("kind", ["hangs", "fails"])
+async def test_no_ping_is_sent_while_the_store_does_not_answer(
+    systemd: tuple[Systemd, dict[str, str]], kind: str
+) -> None:
+    listener, environ = systemd
+    notifier = Notifier({**environ, "WATCHDOG_USEC": "20000"})
+
+    async def fails() -> None:
+        raise StorageError("EIO")
+
+    task = asyncio.create_task(notifier.watch(never if kind == "hangs" else fails))
+    heard: list[str] = []
+    async with asyncio.timeout(5):
+        while not heard:
+            await asyncio.sleep(0.005)
+            heard += listener.heard()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    assert {*heard, *listener.heard()} == {"STATUS=the block store does not answer"}
