@@ -125,7 +125,7 @@ class GossipLab:
         node.boot += 1
         rng = random.Random(self.rng.getrandbits(64))
         node.gossip = self._build(make_context(node.identity, node.boot, rng, node.name, node.address.host))
-        self.network.attach(node.address, lambda data, source, now: self._receive(node, data, source, now))
+        self.network.attach(node.address, lambda data, source, now: self.receive(node, data, source, now))
         me = Member(node.id, node.name, node.announced, TRANSPORT_PORT)
         self.carry_out(node, node.gossip.start(me, self.clock.now()))
 
@@ -223,7 +223,7 @@ class GossipLab:
                     node.heard[author] = versions
         self._plan_wake(node)
 
-    def _receive(self, node: LabNode, data: bytes, source: Address, now: Instant) -> None:
+    def receive(self, node: LabNode, data: bytes, source: Address, now: Instant) -> None:
         if node.gossip is not None:
             self.carry_out(node, node.gossip.datagram_received(data, source, now))
 
