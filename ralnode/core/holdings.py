@@ -161,6 +161,8 @@ class Holdings:
             peer.sources.clear()
             peer.unread.clear()
         peer.sources.update(decoded)
+        for root in decoded:
+            peer.unread.pop(root, None)
         if len(peer.unread) + len(unread) <= _UNKNOWN_ROOTS_MAX:
             peer.unread.update(unread)
         peer.version = version

@@ -117,3 +117,14 @@ def test_malformed_holdings_are_refused_whole(data: bytes) -> None:
         mine.merge(ANN, data, CATALOGUE.get)
     assert mine.known_version(ANN) == 0
     assert not mine.of(ANN, SOURCE.root).owned
+
+
+def test_what_was_said_of_a_removed_source_does_not_outlive_what_is_said_when_it_comes_back() -> None:
+    ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
+    ann.set_mine(SOURCE.root, owned(1))
+    ann.drop_mine(SOURCE.root)
+    mine.merge(ANN, ann.delta(0, {}.get), {}.get)
+    ann.set_mine(SOURCE.root, owned(2))
+    mine.merge(ANN, ann.delta(mine.known_version(ANN), CATALOGUE.get), CATALOGUE.get)
+    mine.source_arrived(SOURCE)
+    assert set(mine.of(ANN, SOURCE.root).owned) == {2}
