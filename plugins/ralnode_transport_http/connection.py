@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import cast
 
 from ralnode.api import Address, Identity, NodeId, PeerError, RalnodeError, UnavailableError
 from ralnode_transport_http import bounds
@@ -55,15 +56,14 @@ class Connection(asyncio.Protocol):
     # --- what asyncio calls -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._sender = Sender(transport, self._house.stall_seconds)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._sender = Sender(self._transport, self._house.stall_seconds)
         self._seen_at = _address_of(transport)
         try:
             self._peer = _peer_of(transport, self._house.identity)
         except PeerError as error:
             self._house.log.warning("closed a connection from %s: %s", self._seen_at, error)
-            transport.abort()
+            self._transport.abort()
             return
         self._house.connections.add(self)
         self._expect_within(bounds.IDLE_SECONDS)
@@ -229,7 +229,7 @@ def _with_length(answer: Response) -> dict[str, str]:
     return {**answer.headers, "content-length": str(len(answer.body))}
 
 
-def _peer_of(transport: asyncio.Transport, identity: Identity) -> NodeId:
+def _peer_of(transport: asyncio.BaseTransport, identity: Identity) -> NodeId:
     tls = transport.get_extra_info("ssl_object")
     certificate = tls.getpeercert(True) if isinstance(tls, ssl.SSLObject) else None
     if not certificate:
@@ -237,6 +237,6 @@ def _peer_of(transport: asyncio.Transport, identity: Identity) -> NodeId:
     return identity.node_of_certificate(certificate)
 
 
-def _address_of(transport: asyncio.Transport) -> Address:
+def _address_of(transport: asyncio.BaseTransport) -> Address:
     host, port = transport.get_extra_info("peername")[:2]
     return Address(host.removeprefix("::ffff:"), port)

@@ -10,6 +10,7 @@ import http.client
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -75,6 +76,12 @@ class Link:
     def close(self) -> None:
         self.http.close()
         self.socket.close()
+
+    def abort(self) -> None:
+        """In the middle of an answer: resets the connection, so that the peer stops sending at once. A plain close would
+        leave it waiting for room in our window, until a probe of its system finds nobody there."""
+        _reset_on_close(self.socket)
+        self.close()
 
 
 class Dialer:
@@ -175,4 +182,10 @@ def explain(error: Exception) -> str:
 def _shut_down(connected: socket.socket) -> None:
     """The system call alone: SSLSocket.shutdown would take the TLS object away from the thread that reads from it."""
     with suppress(OSError):  # it was closed already
+        _reset_on_close(connected)
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _reset_on_close(connected: socket.socket) -> None:
+    with suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -59,8 +59,8 @@ class Exchanger:
             if response.isclosed() and not response.will_close and not is_broken:
                 self._dialer.put(link)
             else:
+                link.abort()
                 response.close()
-                link.close()
 
     def _begin(self, peer: Peer, ask: Ask, cancel: Cancel) -> tuple[Link, http.client.HTTPResponse]:
         link = self._dialer.take(peer, cancel, fresh=not ask.is_repeatable)

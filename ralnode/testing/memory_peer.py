@@ -3,7 +3,8 @@ switch on. For testing transports."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -87,14 +88,16 @@ class MemoryPeer:
 
     async def blocks(self, root: Root, wanted: BlockSet) -> AsyncIterator[Sequence[Block]]:
         keys = self._source(root).leaves
-        async for batch in self._stream(root, [keys[index] for index in wanted if index < len(keys)]):
-            yield batch
+        async with aclosing(self._stream(root, [keys[index] for index in wanted if index < len(keys)])) as batches:
+            async for batch in batches:
+                yield batch
 
     async def interior(self, root: Root) -> AsyncIterator[Sequence[Block]]:
-        async for batch in self._stream(root, list(self._source(root).interior)):
-            yield batch
+        async with aclosing(self._stream(root, list(self._source(root).interior))) as batches:
+            async for batch in batches:
+                yield batch
 
-    async def _stream(self, root: Root, keys: Sequence[BlockKey]) -> AsyncIterator[Sequence[Block]]:
+    async def _stream(self, root: Root, keys: Sequence[BlockKey]) -> AsyncGenerator[Sequence[Block], None]:
         self.asked.streams.append(root)
         try:
             for start in range(0, len(keys), self._batch_count):
