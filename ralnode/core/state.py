@@ -39,6 +39,7 @@ from ralnode.core.interiors import Interiors
 from ralnode.core.membership import Membership
 from ralnode.core.placement import Placement
 from ralnode.core.planning import Planning
+from ralnode.core.records import SourceRecord
 from ralnode.core.rounds import Rounds
 
 
@@ -102,6 +103,14 @@ class EngineState:
     def source(self, root: Root) -> Source | None:
         return self._catalogue.source(root)
 
+    def source_record(self, root: Root) -> tuple[NodeId, SourceRecord] | None:
+        """The record that counts, with its author; it may say that the source was removed."""
+        return self._catalogue.source_record(root)
+
+    def added_unix_ms(self, root: Root) -> int:
+        """When the source was added, by its author's clock; 0 if unknown."""
+        return self._catalogue.added_unix_ms(root)
+
     def nodes(self) -> Sequence[NodeInfo]:
         """Everybody with a record, this node included, sorted by name."""
         infos = {info.id: info for info in self._catalogue.node_infos()} | {self.me.id: self.me}
@@ -135,6 +144,10 @@ class EngineState:
     def view(self, now: Instant) -> View:
         """What the planner would be given now."""
         return self._planning.view(self.me, now)
+
+    def is_plan_current(self, now: Instant) -> bool:
+        """Whether the plan in force was made for the view as it is now."""
+        return self.plan is not None and self._planning.planned_view == self.view(now)
 
     def status(self, now: Instant, rates: Mapping[NodeId, tuple[float, float]] | None = None) -> ClusterStatus:
         facts = Facts(
