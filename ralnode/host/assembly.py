@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from ralnode.api import Instant, Planner, Storage, Transport
 from ralnode.core.engine import Engine
+from ralnode.host.dagindex import DagIndex
 from ralnode.host.dispatch import Dispatcher, Waiters
 from ralnode.host.exchanges import Exchanges
 from ralnode.host.fetches import Fetches
 from ralnode.host.inbox import Inbox
 from ralnode.host.keeping import Keeping
-from ralnode.host.parts import Blocks, Parts, clock
+from ralnode.host.parts import Parts, clock
 from ralnode.host.planning import Planning
 from ralnode.host.saving import Saver
 from ralnode.host.shell import Shell
@@ -28,7 +29,7 @@ class Surroundings:
 
     storage: Storage
     transport: Transport
-    dag: Blocks
+    dag: DagIndex
     inbox: Inbox
     tasks: Tasks
     exchanges: Exchanges
@@ -53,7 +54,7 @@ class Works:
 def surroundings(
     storage: Storage,
     transport: Transport,
-    dag: Blocks,
+    dag: DagIndex,
     say: Callable[[str, str], None],
     fail: Callable[[BaseException], None],
     log: logging.Logger,

@@ -14,11 +14,12 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from ralnode.api import Address, EventLine, Hint, NodeId, Reading, Settings, UnavailableError
+from ralnode.api import Address, EventLine, Hint, NodeId, Settings, UnavailableError
 from ralnode.core.engine import Engine
 from ralnode.core.events import NodeChanged, PeerHinted, Stopping
 from ralnode.host.addresses import addresses_of
 from ralnode.host.assembly import Surroundings, Works, assemble, surroundings
+from ralnode.host.blockfinder import BlockFinder
 from ralnode.host.bounds import (
     ADDRESS_SECONDS,
     GOODBYE_SECONDS,
@@ -47,6 +48,7 @@ from ralnode.host.parts import clock
 from ralnode.host.peerservice import PeerAnswers
 from ralnode.host.plugins import PluginSet
 from ralnode.host.rates import Rates
+from ralnode.host.reading import Reader
 from ralnode.host.rolenames import WITHOUT
 from ralnode.host.supervise import Optional, ServiceState, guarded_start, run_essential
 from ralnode.host.tasks import Tasks
@@ -149,7 +151,8 @@ class Node:
         )
         roles = build_roles(chosen, self._config, settings, identity, self.facade, data.next_boot_nonce())
         setup = Setup(self._config, self._plugins, chosen, data, identity, roles)
-        around = surroundings(roles.storage, roles.transport, DagIndex(roles.storage), self._say, self._fail, self._log)
+        dag = DagIndex(roles.storage)
+        around = surroundings(roles.storage, roles.transport, dag, self._say, self._fail, self._log)
 
         lost = LostBlocks()
         self._close_later(stack, "the block store", roles.storage.close, STORE_STOP_SECONDS)
@@ -181,6 +184,7 @@ class Node:
         works.dispatcher.carry_out(engine.start(saved, around.storage.usage(), clock()))
         self._operations = operations
         self.facade.opened(self._open_facade(operations, works))
+        stack.callback(operations.ingest.close)
         self._close_later(stack, "the verification", operations.verify_job.stop, TASKS_STOP_SECONDS)
         self._close_later(stack, "the last words", lambda: self._say_goodbye(around, works), GOODBYE_SECONDS)
         self._run_core(around, works, rates, operations, lost)
@@ -188,19 +192,18 @@ class Node:
         return works, operations
 
     def _open_facade(self, operations: Operations, works: Works) -> Open:
+        finder = BlockFinder(operations.storage, operations.transport, works.engine, operations.dag)
+        reader = Reader(finder, works.engine)
         return Open(
             engine=works.engine,
             storage=operations.storage,
             transport=operations.transport,
             status=operations.status,
             metrics=operations.metrics,
-            open=self._open_reference,
+            open=reader.open,
             command=lambda name, params, to: dispatch(operations, name, params, to, Origin.PAGE),
             change_count=lambda: works.shell.change_count,
         )
-
-    async def _open_reference(self, reference: str) -> Reading:
-        raise UnavailableError("later")
 
     def _make_engine(self, setup: Setup, settings: Settings, transport_port: int, gossip_port: int) -> Engine:
         node = self._config.node

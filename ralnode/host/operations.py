@@ -21,7 +21,7 @@ from ralnode.api import (
     UnavailableError,
 )
 from ralnode.core.engine import Engine
-from ralnode.core.events import Event, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
+from ralnode.core.events import Event, HoldingFound, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
 from ralnode.host import metrics
 from ralnode.host.addresses import addresses_of
 from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
@@ -33,6 +33,7 @@ from ralnode.host.commands.verifying import VerifyJob
 from ralnode.host.config import Config
 from ralnode.host.datadir import DataDir
 from ralnode.host.identity import NodeIdentity
+from ralnode.host.ingest import Ingest
 from ralnode.host.joincode import JoinCode
 from ralnode.host.parts import clock
 from ralnode.host.plugins import PluginSet
@@ -74,6 +75,8 @@ class Operations:
         self._rates = rates
         self._services = services
         self._stop = stop
+        self.dag = around.dag
+        self.ingest = Ingest(around.storage, around.dag)
         self.verify_job = VerifyJob(lambda: around.storage)
 
     @property
@@ -156,6 +159,14 @@ class Operations:
                 f"this node's disk did not take the change within {SETTLE_SECONDS_MAX:.0f} s; it is not lost, look at "
                 "`ralnode ls` later"
             ) from None
+
+    async def relocated(self, root: Root, holding: Holding) -> None:
+        """Tells the engine what of a source is here, counted afresh."""
+        await self._around.inbox.put(HoldingFound(root, holding))
+
+    def say(self, level: str, text: str) -> None:
+        """A line for the event log; `level` is info, warning or error."""
+        self._around.say(level, text)
 
     async def set_capacity(self, capacity_bytes: int) -> None:
         """In the store, in the node record, and written down for the next start. Raises StorageFullError, nothing

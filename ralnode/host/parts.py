@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from ralnode.api import Block, BlockKey, BlockSet, Holding, Instant, Root, Source, Storage, Transport
+from ralnode.api import Instant, Storage, Transport
+from ralnode.host.dagindex import DagIndex
 from ralnode.host.inbox import Inbox
 from ralnode.host.tasks import Tasks
-
-
-class LeafKeys(Protocol):
-    """The keys of a source's leaves by index."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> BlockKey: ...
-
-
-class Blocks(Protocol):
-    """What `ralnode.host.dagindex.DagIndex` knows of the DAGs whose interior nodes lie in the store."""
-
-    async def leaf_keys(self, source: Source) -> LeafKeys: ...
-
-    async def has_interior(self, source: Source) -> bool: ...
-
-    async def locate(self, source: Source) -> Holding: ...
-
-    async def keys_to_drop(self, source: Source, kept: Sequence[Source]) -> Sequence[BlockKey]: ...
-
-    def blocks(self, root: Root, wanted: BlockSet) -> AsyncIterator[Sequence[Block]]: ...
-
-    def interior(self, root: Root) -> AsyncIterator[Sequence[Block]]: ...
-
-    def forget(self, root: Root) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +18,7 @@ class Parts:
 
     storage: Storage
     transport: Transport
-    dag: Blocks
+    dag: DagIndex
     inbox: Inbox
     tasks: Tasks
     say: Callable[[str, str], None]

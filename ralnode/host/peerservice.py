@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from ralnode.api import Address, Block, BlockKey, BlockSet, Held, NodeId, Root, Storage
+from ralnode.host.dagindex import DagIndex
 from ralnode.host.exchanges import Exchanges
-from ralnode.host.parts import Blocks
 
 
 class PeerAnswers:
@@ -16,7 +16,7 @@ class PeerAnswers:
         self,
         exchanges: Exchanges,
         storage: Storage,
-        dag: Blocks,
+        dag: DagIndex,
         command: Callable[[NodeId, bytes], Awaitable[bytes]],
     ) -> None:
         self._exchanges = exchanges

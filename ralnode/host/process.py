@@ -22,6 +22,7 @@ from ralnode.host.control.server import ControlServer
 from ralnode.host.node import Node
 from ralnode.host.operations import Operations
 from ralnode.host.plugins import PluginSet
+from ralnode.host.seeder import Seeder, SeederParts
 
 try:
     from uvloop import new_event_loop
@@ -88,6 +89,8 @@ async def _main(
 ) -> None:
     async def extras(operations: Operations, stack: AsyncExitStack) -> None:
         await stack.enter_async_context(ControlServer(control_app(operations, logs.logger("control")), socket_path))
+        if config.node.sources_dir is not None:
+            await stack.enter_async_context(Seeder(config.node.sources_dir, _seeding(operations, config.node.copies)))
         if on_ready is not None:
             on_ready(operations)
 
@@ -104,6 +107,20 @@ async def _main(
         end.arm()
         # A second signal must not end us with another exit code while the interpreter goes down.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def _seeding(operations: Operations, copies: int) -> SeederParts:
+    return SeederParts(
+        storage=operations.storage,
+        dag=operations.dag,
+        ingest=operations.ingest,
+        source=operations.engine.source,
+        publish=operations.publish,
+        withdraw=operations.withdraw,
+        relocated=operations.relocated,
+        say=operations.say,
+        copies=copies,
+    )
 
 
 async def _arm_when_stopping(node: Node, end: HardEnd) -> None:
