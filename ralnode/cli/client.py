@@ -61,6 +61,12 @@ class NodeClient:
             response = _ask(connection, "POST", f"/v1/command/{quote(name, safe='')}?{query}", body)
             return _json(_whole(response))
 
+    def post(self, path: str, params: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+        """A JSON object there and back, to the node on this machine."""
+        self._refuse_other_node(path)
+        with closing(self._open(COMMAND_SECONDS_MAX)) as connection:
+            return _json(_whole(_ask(connection, "POST", _target(path, params), json.dumps(table).encode())))
+
     def lines(self, method: str, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """JSON lines as they come; an error line raises. Ends when the node ends the stream."""
         self._refuse_other_node(path)

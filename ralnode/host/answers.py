@@ -239,3 +239,26 @@ class ListingLine:
 class ListingAnswer:
     top: ListingLine
     entries: tuple[ListingLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddProgress:
+    """Durable bytes of content, what an earlier attempt left here included. `bytes_total` is 0 while it is unknown."""
+
+    bytes_done: int
+    bytes_total: int = 0
+    files_done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AddedAnswer:
+    """A source that is in the catalogue now."""
+
+    root: str
+    name: str
+    size_bytes: int
+    leaf_count: int
+    copies: int
+    is_directory: bool
+    is_linked: bool
+    reused_bytes: int = 0

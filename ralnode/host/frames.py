@@ -55,6 +55,10 @@ class Entry:
     mtime_ns: int = 0
     cid: str = ""
     """Of what is read; unknown (empty) for what is added."""
+    origin: str = ""
+    """Of what is added: the absolute path where it came from, by which an interrupted upload is continued."""
+    offset: int = 0
+    """Of what is added: where the DATA that follow begin."""
 
     def encode(self) -> Frame:
         return Frame(Tag.ENTRY, json.dumps(asdict(self), ensure_ascii=True).encode())
@@ -130,9 +134,12 @@ def check_path(path: str) -> None:
 
 
 def _check(entry: Entry) -> None:
-    texts = (entry.path, entry.kind, entry.target, entry.cid)
-    if not all(isinstance(text, str) for text in texts) or type(entry.size_bytes) is not int:
+    texts = (entry.path, entry.kind, entry.target, entry.cid, entry.origin)
+    numbers = (entry.size_bytes, entry.mtime_ns, entry.offset)
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
         raise UsageError("malformed entry in the stream: a field has the wrong type")
-    if entry.kind not in ("file", "directory", "symlink") or entry.size_bytes < 0 or type(entry.mtime_ns) is not int:
+    if entry.kind not in ("file", "directory", "symlink") or not 0 <= entry.offset <= entry.size_bytes:
         raise UsageError(f"malformed entry in the stream: {entry.kind!r} of {entry.size_bytes} bytes")
+    if max(map(len, texts)) > 4 * PATH_BYTES_MAX:
+        raise UsageError("malformed entry in the stream: a path is too long")
     check_path(entry.path)

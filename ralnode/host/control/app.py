@@ -6,6 +6,7 @@
     GET  /v1/watch                       NDJSON: the status now and after every change
     GET  /v1/export?ref=                 frames with the bytes of a CARv1
     POST /v1/add?…                       frames in, NDJSON progress and result out
+    POST /v1/add-offsets                 JSON in and out: what of each file is here of an earlier, interrupted add
     POST /v1/add-path?path=…             NDJSON progress and result of an add by reference
     POST /v1/import?name=                a CAR in, NDJSON progress and result out
 
@@ -39,7 +40,7 @@ PARAMS_BYTES_MAX: Final = 64 * 1024
 
 def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
     """The ASGI app of one node's control socket."""
-    downloads, uploads = Downloads(node.control, node.exporter), Uploads(node.adder)
+    downloads, uploads = Downloads(node.control), Uploads(node)
 
     async def command(request: Request) -> Response:
         params = await _params(request)
@@ -65,6 +66,7 @@ def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
         StarletteRoute("/v1/watch", Route(downloads.watch, reads_body=False), methods=["GET"]),
         StarletteRoute("/v1/export", Route(downloads.export, reads_body=False), methods=["GET"]),
         StarletteRoute("/v1/add", Route(uploads.add, reads_body=True), methods=["POST"]),
+        StarletteRoute("/v1/add-offsets", Route(uploads.offsets, reads_body=True), methods=["POST"]),
         StarletteRoute("/v1/add-path", Route(uploads.add_path, reads_body=False), methods=["POST"]),
         StarletteRoute("/v1/import", Route(uploads.import_car, reads_body=True), methods=["POST"]),
     ]

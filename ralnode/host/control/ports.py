@@ -6,6 +6,8 @@ from typing import Protocol
 
 from ralnode.api import Holding, NodeControl, Source
 from ralnode.host.commands import CommandNode
+from ralnode.host.dagindex import DagIndex
+from ralnode.host.ingest import Ingest
 
 
 class ControlNode(CommandNode, Protocol):
@@ -14,6 +16,17 @@ class ControlNode(CommandNode, Protocol):
     @property
     def control(self) -> NodeControl:
         """For reading: the node's façade."""
+        ...
+
+    @property
+    def ingest(self) -> Ingest: ...
+
+    @property
+    def dag(self) -> DagIndex: ...
+
+    @property
+    def default_copies(self) -> int:
+        """Of a source that does not say otherwise."""
         ...
 
     async def publish(self, source: Source, holding: Holding) -> None:

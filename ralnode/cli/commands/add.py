@@ -1,0 +1,113 @@
+"""`ralnode add`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ralnode.api import UnavailableError, UsageError
+from ralnode.cli.client import NodeClient
+from ralnode.cli.context import node_client
+from ralnode.cli.output import show
+from ralnode.cli.packing import pack, survey
+from ralnode.cli.progress import Meter
+from ralnode.cli.text import clean, count, size
+from ralnode.dag.profile import V1_2025
+from ralnode.host.answers import AddedAnswer, AddProgress
+from ralnode.host.ingest.localtree import resolve
+from ralnode.host.ingest.model import Item
+from ralnode.host.jsonable import from_jsonable
+
+
+def command(
+    ctx: typer.Context,
+    *,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.")],
+    name: Annotated[str, typer.Option(help="What to call it in the cluster; the last part of the path.")] = "",
+    copies: Annotated[
+        int | None, typer.Option(min=1, max=32, help="How many machines keep each block; as configured.")
+    ] = None,
+    priority: Annotated[int, typer.Option(help="Higher is kept first when space is short.")] = 0,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Also files and folders that begin with a dot.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="By reference: no second copy here; the node must be able to read it.")
+    ] = False,
+    profile: Annotated[str, typer.Option(help="How it is cut: unixfs-v1-2025, unixfs-v0-2015, …")] = V1_2025.name,
+    chunk_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Instead of the profile's, e.g. 256KiB.")
+    ] = None,
+    max_links: Annotated[int | None, typer.Option(metavar="N", help="Instead of the profile's.")] = None,
+    raw_leaves: Annotated[
+        bool | None, typer.Option("--raw-leaves/--no-raw-leaves", help="Instead of the profile's.")
+    ] = None,
+) -> None:
+    """Add files or folders to the cluster.
+
+    The files are streamed to the node on this machine, and spread from there. If it is interrupted, the same command
+    goes on where it stopped. With --link the node reads the file where it lies, so that nothing is stored twice.
+
+    \b
+    Examples:
+      ralnode add holiday
+      ralnode add *.iso --copies 3
+      ralnode add /srv/films --link --priority 5
+    """
+    if name and len(paths) > 1:
+        raise UsageError("--name fits one path; leave it out, or add the paths one by one")
+    params: dict[str, Any] = {
+        "name": name, "copies": copies, "priority": priority, "profile": profile, "chunk_size": chunk_size,
+        "max_links": max_links, "raw_leaves": raw_leaves,
+    }  # fmt: skip
+    client = node_client(ctx)
+    for path in paths:
+        send = _linked if link else _streamed
+        answer = send(
+            ctx, client, path, {key: value for key, value in params.items() if value not in (None, "")}, hidden
+        )
+        show(ctx, answer, _shown)
+
+
+def _linked(ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], hidden: bool) -> AddedAnswer:
+    lines = client.lines("POST", "/v1/add-path", {"path": str(resolve(path)), "hidden": hidden, **params})
+    with Meter(ctx, path.name, None) as meter:
+        return _follow(lines, meter)
+
+
+def _streamed(ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], hidden: bool) -> AddedAnswer:
+    top = resolve(path)
+
+    def offsets_of(items: Sequence[Item]) -> Sequence[int]:
+        files = [[item.origin, item.stamp.size_bytes, item.stamp.mtime_ns] for item in items]
+        return [int(offset) for offset in client.post("/v1/add-offsets", params, {"files": files})["offsets"]]
+
+    found = survey(top, offsets_of, hidden=hidden)
+    body = pack(top, offsets_of if found.here_bytes else _nothing_is_there, hidden=hidden)
+    with Meter(ctx, top.name, found.content_bytes) as meter:
+        return _follow(client.upload("/v1/add", {"name": top.name, **asdict(found), **params}, body), meter)
+
+
+def _nothing_is_there(items: Sequence[Item]) -> Sequence[int]:
+    return [0] * len(items)
+
+
+def _follow(lines: Iterator[dict[str, Any]], meter: Meter) -> AddedAnswer:
+    """Progress until the result comes."""
+    for line in lines:
+        if "result" in line:
+            return from_jsonable(AddedAnswer, line["result"])
+        progress = from_jsonable(AddProgress, line["progress"])
+        meter.at(progress.bytes_done, progress.bytes_total or None)
+    raise UnavailableError("the node ended the answer too early; look at its log. The same command goes on from there")
+
+
+def _shown(answer: AddedAnswer) -> Text:
+    kept = " by reference" if answer.is_linked else ""
+    again = f", {size(answer.reused_bytes)} were here already" if answer.reused_bytes else ""
+    return Text(
+        f"added {clean(answer.name)}  {size(answer.size_bytes)} in {count(answer.leaf_count, 'block')}{kept}{again}\n{answer.root}"
+    )
