@@ -95,6 +95,11 @@ class Operations:
     def planner(self) -> Planner:
         return self._setup.roles.planner
 
+    @property
+    def default_copies(self) -> int:
+        """Of a source that does not say otherwise."""
+        return self._setup.config.node.copies
+
     # --- questions --------------------------------------------------------------------------------------------------
 
     def status(self) -> ClusterStatus:
