@@ -35,7 +35,7 @@ class _Why:
         self._zones = {node.id: node.zone for node in view.nodes}
         self._ids = scheme.nodes.ids
         key = np.array([block_key(source.root, index)], dtype=np.uint64)
-        self._owners = scheme.owners(source, index, key)
+        self._owners = scheme.owners(source, index)
         self._found: Distances = scheme.nodes.distances(key)[:, 0]
 
     def lines(self, plan: Callable[[View], Plan]) -> list[str]:

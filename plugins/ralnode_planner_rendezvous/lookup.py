@@ -16,7 +16,7 @@ from ralnode_planner_rendezvous.choosing import Step, owners_of, rows_at_once
 from ralnode_planner_rendezvous.nodes import Nodes
 from ralnode_planner_rendezvous.sieve import Sieve
 
-_SIEVE_FROM_NODES: Final = 24
+SIEVE_FROM_NODES: Final = 24
 """With fewer nodes sieving costs more than it saves."""
 
 
@@ -25,7 +25,7 @@ def mine_of(
 ) -> list[dict[Root, BlockSet]]:
     """Element c: the blocks of these sources whose copy c falls to node `me`."""
     marks = [Marks(sources) for _ in range(copies)]
-    sieve = Sieve.of(nodes, me, steps) if len(nodes) >= _SIEVE_FROM_NODES else None
+    sieve = Sieve.of(nodes, me, steps) if len(nodes) >= SIEVE_FROM_NODES else None
     size = rows_at_once(nodes)
     for batch in batches(sources):
         rows = np.arange(len(batch.keys)) if sieve is None else sieve.within_reach(batch.keys)

@@ -28,17 +28,21 @@ class RendezvousPlanner:
     needs_holdings = False
 
     def plan(self, view: View) -> Plan:
-        scheme = Scheme.of(view)
-        me = scheme.nodes.position(view.me)
-        portions = [] if me is None else _fitting(scheme, scheme.portions(me), view)
-        return Plan(
-            want=united(portion.blocks for portion in portions),
-            urgent=united(portion.blocks for portion in portions if portion.copy == 0),
-            digest=scheme.digest(f"{NAME}/{VERSION}", view),
-        )
+        return plan_of(Scheme.of(view), view)
 
     def explain(self, view: View, root: Root, index: int) -> Sequence[str]:
         return explanation(Scheme.of(view), view, root, index, self.plan)
+
+
+def plan_of(scheme: Scheme, view: View) -> Plan:
+    """The part of `view.me` in the scheme of that view."""
+    me = scheme.nodes.position(view.me)
+    portions = [] if me is None else _fitting(scheme, scheme.portions(me), view)
+    return Plan(
+        want=united(portion.blocks for portion in portions),
+        urgent=united(portion.blocks for portion in portions if portion.copy == 0),
+        digest=scheme.digest(f"{NAME}/{VERSION}", view),
+    )
 
 
 def _fitting(scheme: Scheme, portions: Iterable[Portion], view: View) -> list[Portion]:

@@ -27,7 +27,7 @@ _GROUP_POINTS_MIN: Final = 256
 """So that a small source with a priority of its own is represented at all."""
 
 _TOTAL_BITS: Final = 60
-"""Weights are scaled so that all copies together stay below 2^60 and sums fit 64 bits."""
+"""Weights are scaled so that four times all copies stay below 2^60 and sums fit 64 bits."""
 
 _RESERVE_PARTS: Final = 32
 """At most one part in 32 of a node's room is held back because a sample errs."""
@@ -53,9 +53,9 @@ def points_max(node_count: int) -> int:
 def points_of(sources: Sequence[Source], groups: Sequence[Group], nodes: Nodes) -> Points:
     block_count = sum(sources[at].leaf_count for group in groups for at in group.positions)
     limit = points_max(len(nodes))
-    demand = sum(_group_bytes(sources, group) * group.copies for group in groups)
-    shift = _TOTAL_BITS - max(1, demand).bit_length()
-    rooms = [_scaled(min(budget, demand), shift) for budget in nodes.budgets_bytes]
+    ample = 4 * sum(_group_bytes(sources, group) * group.copies for group in groups)
+    shift = _TOTAL_BITS - max(1, ample).bit_length()
+    rooms = [_scaled(min(budget, ample), shift) for budget in nodes.budgets_bytes]
     if block_count <= limit:
         return _actual(sources, groups, rooms, shift)
     return _sample(sources, groups, rooms, shift, limit)

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from ralnode.api import BlockSet, Root, Source, View
-from ralnode.api.mixing import Keys
+from ralnode.api.mixing import block_key
 from ralnode.api.planning import Marks, batches, view_digest
 from ralnode_planner_rendezvous.choosing import Step, owners_of
 from ralnode_planner_rendezvous.lookup import mine_of
@@ -63,8 +65,8 @@ class Scheme:
         order = dict.fromkeys((phase.tier, phase.copy) for phase in self.phases)
         return [Portion(tier, copy, found[tier, copy]) for tier, copy in order]
 
-    def owners(self, source: Source, index: int, key: Keys) -> list[int]:
-        """Who gets each copy of one block (NOBODY: nobody); `key` is its key. Empty when it is not planned at all."""
+    def owners(self, source: Source, index: int) -> list[int]:
+        """Who gets each copy of one block (NOBODY: nobody). Empty when it is not planned at all."""
         at = self.sources.index(source)
         group = next((group for group in self.groups if at in group.positions), None)
         if group is None:
@@ -73,6 +75,7 @@ class Scheme:
             before = group.positions[: group.positions.index(at)]
             first = self._first_point(group) + sum(self.sources[position].leaf_count for position in before)
             return [int(owner) for owner in self.solution.owners[: group.copies, first + index]]
+        key = np.array([block_key(source.root, index)], dtype=np.uint64)
         return [int(owner) for owner in owners_of(self.nodes, key, group.copies, self.steps(group))[:, 0]]
 
     def steps(self, group: Group) -> tuple[Step, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ralnode_planner_rendezvous.choosing import NOBODY, Owners, Terms, choose, exclude, rows_at_once
+from ralnode_planner_rendezvous.exchanging import WORK_MAX, Exchange
 from ralnode_planner_rendezvous.nodes import Nodes
 from ralnode_planner_rendezvous.phases import Phase
 from ralnode_planner_rendezvous.points import Points
@@ -44,13 +45,17 @@ class Solution:
 def solve(nodes: Nodes, phases: Sequence[Phase], points: Points) -> Solution:
     copies = max((phase.copy for phase in phases), default=-1) + 1
     owners = np.full((copies, len(points.keys)), NOBODY, dtype=np.int16)
-    rooms, terms = points.rooms, []
+    rooms, terms, work = points.rooms, [], WORK_MAX
     for phase in phases:
         asking = (points.tiers == phase.tier) & (points.copies > phase.copy) & (owners[phase.copy] == NOBODY)
         table = _settled(Party(nodes, points, phase, owners[: phase.copy], rooms), np.flatnonzero(asking))
         owners[phase.copy] = np.where(asking, table.seated, owners[phase.copy])
         terms.append(table.terms)
         rooms = rooms - table.loads
+        if points.is_exact and not phase.spread:
+            left_over = np.flatnonzero(asking & (table.seated == NOBODY))
+            if left_over.size and work > 0 and rooms.max() >= points.weights[left_over].max():
+                work = Exchange(nodes, points.weights, owners, rooms).place(left_over, phase.copy, work)
     return Solution(tuple(terms), owners)
 
 

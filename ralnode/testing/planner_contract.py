@@ -21,8 +21,9 @@ import time
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ralnode.api import BlockSet, ExplainingPlanner, Plan, Planner, Source, View
+from ralnode.api import BlockSet, ExplainingPlanner, Plan, Planner, View
 from ralnode.api.planning import planned_bytes
+from ralnode.testing.planner_measures import copies_per_block, plans_everywhere
 from ralnode.testing.planner_probe import described, fingerprint
 from ralnode.testing.planner_views import NamedView, all_views, ample_view, large_view, node_id, seen_by, source_root
 
@@ -97,7 +98,7 @@ class PlannerContract:
 
     def test_nodes_with_equal_views_agree_on_the_digest(self) -> None:
         for named in all_views():
-            digests = {plan.digest for _, plan in self._everywhere(named.view)}
+            digests = {plan.digest for plan in plans_everywhere(self.build(), named.view).values()}
             assert len(digests) <= 1, f"{named.name}: the digest depends on who plans"
             assert all(isinstance(digest, bytes) and len(digest) <= 16 for digest in digests), "at most 16 bytes"
 
@@ -105,9 +106,9 @@ class PlannerContract:
         if not self.never_exceeds_copies:
             return
         for named in all_views():
-            plans = [plan for _, plan in self._everywhere(named.view)]
+            plans = plans_everywhere(self.build(), named.view)
             for source in named.view.sources:
-                most = _most_copies(source, plans)
+                most = int(copies_per_block(source, plans.values()).max(initial=0))
                 assert most <= max(0, source.copies), (
                     f"{named.name}: {most} copies of a block, {source.copies} asked for"
                 )
@@ -117,9 +118,9 @@ class PlannerContract:
         if not self.covers_at_once:
             return
         view = ample_view()
-        plans = [plan for _, plan in self._everywhere(view)]
+        plans = plans_everywhere(self.build(), view)
         for source in view.sources:
-            fewest = _fewest_copies(source, plans)
+            fewest = int(copies_per_block(source, plans.values()).min())
             assert fewest >= min(source.copies, len(view.nodes)), f"only {fewest} copies of some block of {source.name}"
 
     def test_a_million_blocks_are_planned_in_time(self) -> None:
@@ -148,11 +149,6 @@ class PlannerContract:
                 view = seen_by(named.view, me)
                 yield named, view, planner.plan(view)
 
-    def _everywhere(self, view: View) -> Iterator[tuple[View, Plan]]:
-        for node in view.nodes:
-            seen = seen_by(view, node.id)
-            yield seen, self.build().plan(seen)
-
     def _fingerprint_elsewhere(self, hash_seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [
@@ -165,17 +161,3 @@ class PlannerContract:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, f"planning in another process failed:\n{done.stderr}"
         return done.stdout.strip()
-
-
-def _most_copies(source: Source, plans: list[Plan]) -> int:
-    """Of the block that most plans want."""
-    return max(_copies(source, plans), default=0)
-
-
-def _fewest_copies(source: Source, plans: list[Plan]) -> int:
-    return min(_copies(source, plans), default=0)
-
-
-def _copies(source: Source, plans: list[Plan]) -> list[int]:
-    wanted = [plan.want[source.root] for plan in plans if source.root in plan.want]
-    return [sum(index in blocks for blocks in wanted) for index in range(source.leaf_count)]

@@ -127,7 +127,9 @@ def _odd() -> list[NamedView]:
     whole = make_view([1, 2, 3], some, room=4.0)
     interior_heavy = replace(make_source(9, 10), interior_bytes=1 << 40)
     shut = tuple(replace(node, capacity_bytes=0) for node in whole.nodes)
+    monster = replace(make_source(11, 3), size_bytes=1 << 90, leaf_bytes=1 << 90)
     return [
+        NamedView("a size beyond reason", View(node_id(0), whole.nodes, (*whole.sources, monster))),
         NamedView("no nodes", View(node_id(0), (), whole.sources)),
         NamedView("no sources", View(node_id(0), whole.nodes, ())),
         NamedView("nothing at all", View(node_id(0), (), ())),

@@ -1,6 +1,5 @@
-from ralnode_planner_random import RandomPlanner
-
 from ralnode.testing.planner_contract import PlannerContract
+from ralnode_planner_random import RandomPlanner
 
 
 class TestRandom(PlannerContract):

@@ -1,6 +1,5 @@
-from ralnode_planner_rarest import RarestPlanner
-
 from ralnode.testing.planner_contract import PlannerContract
+from ralnode_planner_rarest import RarestPlanner
 
 
 class TestRarest(PlannerContract):

@@ -1,6 +1,5 @@
-from ralnode_planner_rendezvous import RendezvousPlanner, provide_planner
-
 from ralnode.testing.planner_contract import PlannerContract
+from ralnode_planner_rendezvous import RendezvousPlanner, provide_planner
 
 
 class TestRendezvous(PlannerContract):
