@@ -13,6 +13,7 @@ from rich.text import Text
 from ralnode.api import UnavailableError, UsageError
 from ralnode.cli.client import NodeClient
 from ralnode.cli.context import node_client
+from ralnode.cli.cutting import ChunkSize, Hidden, MaxLinks, ProfileName, RawLeaves
 from ralnode.cli.output import show
 from ralnode.cli.packing import pack, survey
 from ralnode.cli.progress import Meter
@@ -33,18 +34,14 @@ def command(
         int | None, typer.Option(min=1, max=32, help="How many machines keep each block; as configured.")
     ] = None,
     priority: Annotated[int, typer.Option(help="Higher is kept first when space is short.")] = 0,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Also files and folders that begin with a dot.")] = False,
+    hidden: Hidden = False,
     link: Annotated[
         bool, typer.Option("--link", help="By reference: no second copy here; the node must be able to read it.")
     ] = False,
-    profile: Annotated[str, typer.Option(help="How it is cut: unixfs-v1-2025, unixfs-v0-2015, …")] = V1_2025.name,
-    chunk_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Instead of the profile's, e.g. 256KiB.")
-    ] = None,
-    max_links: Annotated[int | None, typer.Option(metavar="N", help="Instead of the profile's.")] = None,
-    raw_leaves: Annotated[
-        bool | None, typer.Option("--raw-leaves/--no-raw-leaves", help="Instead of the profile's.")
-    ] = None,
+    profile: ProfileName = V1_2025.name,
+    chunk_size: ChunkSize = None,
+    max_links: MaxLinks = None,
+    raw_leaves: RawLeaves = None,
 ) -> None:
     """Add files or folders to the cluster.
 
@@ -65,20 +62,24 @@ def command(
     }  # fmt: skip
     client = node_client(ctx)
     for path in paths:
-        send = _linked if link else _streamed
+        send = add_linked if link else add_streamed
         answer = send(
-            ctx, client, path, {key: value for key, value in params.items() if value not in (None, "")}, hidden
+            ctx, client, path, {key: value for key, value in params.items() if value not in (None, "")}, hidden=hidden
         )
-        show(ctx, answer, _shown)
+        show(ctx, answer, shown)
 
 
-def _linked(ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], hidden: bool) -> AddedAnswer:
+def add_linked(
+    ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], *, hidden: bool
+) -> AddedAnswer:
     lines = client.lines("POST", "/v1/add-path", {"path": str(resolve(path)), "hidden": hidden, **params})
     with Meter(ctx, path.name, None) as meter:
         return _follow(lines, meter)
 
 
-def _streamed(ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], hidden: bool) -> AddedAnswer:
+def add_streamed(
+    ctx: typer.Context, client: NodeClient, path: Path, params: dict[str, Any], *, hidden: bool
+) -> AddedAnswer:
     top = resolve(path)
 
     def offsets_of(items: Sequence[Item]) -> Sequence[int]:
@@ -105,7 +106,8 @@ def _follow(lines: Iterator[dict[str, Any]], meter: Meter) -> AddedAnswer:
     raise UnavailableError("the node ended the answer too early; look at its log. The same command goes on from there")
 
 
-def _shown(answer: AddedAnswer) -> Text:
+def shown(answer: AddedAnswer) -> Text:
+    """Also for `import` and `sources import`."""
     kept = " by reference" if answer.is_linked else ""
     again = f", {size(answer.reused_bytes)} were here already" if answer.reused_bytes else ""
     return Text(

@@ -83,12 +83,12 @@ class Downloads:
         await answer.end()
 
     async def export(self, query: Mapping[str, str], _body: AsyncIterator[bytes], answer: Answer) -> None:
-        """ENTRY with name and root, then DATA with the bytes of a CARv1."""
+        """As `read` would a file: the bytes of a CARv1 with the root that the ENTRY names."""
         asked = parse(ListQuery, query, "export")
         top = await self._control.open(asked.ref)
         await answer.begin(MEDIA_TYPE)
         try:
-            await answer.send(encode(_entry_of(top, top.name).encode()))
+            await answer.send(encode(Entry("", "file", cid=cid.to_text(top.cid)).encode()))
             async for piece in car_of(self._control, top.cid):
                 await _send_data(answer, piece)
             await answer.send(encode(Frame(Tag.FILE_END)))
