@@ -48,6 +48,9 @@ from ralnode_gossip_swim.timers import Alarm, Key, Timers
 _LEAVE_DIRECT_MAX: Final = 64
 """Nodes told of a departure at once; they tell the rest."""
 
+_REPLIES_MAX: Final = 4
+"""Corrections in answer to one packet: each is a record of up to 250 bytes."""
+
 _GOSSIP_TIMER: Final[Key] = (Alarm.GOSSIP, 0)
 _PROBE_TIMER: Final[Key] = (Alarm.PROBE, 0)
 
@@ -147,10 +150,13 @@ class Swim:
             return []
         entry = self._roster.get(opened.sender)
         if entry is not None:
-            self._membership.seen_at(entry, sender.host)
+            self._membership.heard_from(entry, sender.host, now.seconds)
+        replies: list[bytes] = []
         for rumour in packet.rumours:
-            self._hear(rumour, opened.sender, sender, now.seconds)
-        self._answer(packet, opened, sender, now.seconds)
+            reply = self._hear(rumour, opened.sender, sender, now.seconds)
+            if reply is not None and len(replies) < _REPLIES_MAX:
+                replies.append(reply)
+        self._answer(packet, opened, sender, replies, now.seconds)
         return self._drain(now.seconds)
 
     def exchange(self) -> bytes:
@@ -194,7 +200,8 @@ class Swim:
 
     # --- packets
 
-    def _hear(self, rumour: Rumour, sender: NodeId, source: Address, now: float) -> None:
+    def _hear(self, rumour: Rumour, sender: NodeId, source: Address, now: float) -> bytes | None:
+        """A rumour that the sender should hear in return, if any."""
         try:
             match rumour:
                 case VersionsRumour():
@@ -202,24 +209,28 @@ class Swim:
                 case AliveRumour(signed, host):
                     self._membership.hear_alive(signed, host, sender, source.host, now)
                 case Accusation():
-                    self._membership.hear_accusation(rumour, now)
+                    return self._membership.hear_accusation(rumour, now)
                 case LeftRumour(signed):
                     self._membership.hear_left(signed, now)
                 case StrangerRumour():
-                    self._post.send(source, packets.gossip(), [self._membership.introduction()])
+                    return self._membership.introduction()
         except ValueError:
             self._counters["dropped_malformed"] += 1
+        return None
 
-    def _answer(self, packet: Packet, opened: Opened, source: Address, now: float) -> None:
+    def _answer(self, packet: Packet, opened: Opened, source: Address, replies: list[bytes], now: float) -> None:
         match packet.kind:
             case Kind.PING:
-                self._prober.pinged(packet, source, self._first_words(opened))
+                self._prober.pinged(packet, source, [*self._first_words(opened), *replies])
+                return
             case Kind.ACK:
                 self._prober.acked(packet, opened.sender)
             case Kind.NACK:
                 self._prober.nacked(packet, opened.sender)
             case Kind.PING_REQUEST:
                 self._prober.asked_for_help(packet, source, now)
+        if replies:
+            self._post.send(source, packets.gossip(), replies)
 
     def _first_words(self, opened: Opened) -> list[bytes]:
         """What the sender should hear before all else: that we do not know it, or what is said against it."""
@@ -273,9 +284,20 @@ class Swim:
             case Alarm.RELAY if isinstance(subject, int):
                 self._prober.relay_waited(subject, now)
             case Alarm.SUSPICION if isinstance(subject, bytes):
-                self._membership.suspicion_ended(subject, now)
+                suspect = self._membership.suspicion_rang(subject, now)
+                if suspect is not None:
+                    self._prober.warn(suspect)
             case Alarm.FORGET if isinstance(subject, bytes):
                 self._forget(subject)
+
+    def _gossip_or_wait(self, now: float) -> None:
+        """News goes out at once when nothing went out just before: on a slow machine a timer would double the delay."""
+        next_at = self._gossiped_at + self._options.gossip_interval_seconds
+        if now >= next_at:
+            self._gossip(now)
+            next_at = now + self._options.gossip_interval_seconds
+        if self._post.is_waiting:
+            self._timers.arm(_GOSSIP_TIMER, next_at)
 
     def _gossip(self, now: float) -> None:
         self._gossiped_at = now
@@ -310,7 +332,7 @@ class Swim:
             if _PROBE_TIMER not in self._timers and self._membership.left is None:
                 self._timers.arm(_PROBE_TIMER, now + self._rng.random() * self._options.probe_interval_seconds)
             if self._post.is_waiting and _GOSSIP_TIMER not in self._timers:
-                self._timers.arm(_GOSSIP_TIMER, max(now, self._gossiped_at + self._options.gossip_interval_seconds))
+                self._gossip_or_wait(now)
         out = self._out[:]
         self._out.clear()
         return out

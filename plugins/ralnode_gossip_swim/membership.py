@@ -17,7 +17,7 @@ from ralnode_gossip_swim.packets import PREFIX_BYTES, Accusation
 from ralnode_gossip_swim.records import Alive, Notary, Signed, Stamp, read_alive, read_left
 from ralnode_gossip_swim.roster import Entry, Roster
 from ralnode_gossip_swim.rumours import RumourQueue
-from ralnode_gossip_swim.suspicion import begin
+from ralnode_gossip_swim.suspicion import begin, minimum_seconds
 from ralnode_gossip_swim.timers import Alarm, Timers
 
 
@@ -69,16 +69,19 @@ class Membership:
         """This node's record as a rumour."""
         return packets.alive_rumour(self.signed, "")
 
-    def refute(self, stamp: Stamp) -> None:
-        """Somebody thinks ill of this node's incarnation `stamp`."""
-        if self.left is not None or stamp < self.stamp:
-            return
+    def refute(self, stamp: Stamp) -> bytes | None:
+        """Somebody thinks ill of this node's incarnation `stamp`. As `hear_accusation`."""
+        if self.left is not None:
+            return None
+        if stamp < self.stamp:
+            return self.introduction()
         if stamp > self.stamp:
             self.counters["claims_ahead"] += 1
-            return
+            return None
         self.counters["refutations"] += 1
         self.health.change(+1)
         self._announce((stamp[0], stamp[1] + 1))
+        return None
 
     def _announce(self, stamp: Stamp) -> None:
         self.stamp, self.signed = stamp, self._notary.alive(self.me, stamp)
@@ -116,21 +119,27 @@ class Membership:
             self._spread_alive(entry)
         return entry
 
-    def hear_accusation(self, said: Accusation, now: float) -> None:
+    def hear_accusation(self, said: Accusation, now: float) -> bytes | None:
+        """Returns the rumour that the teller should hear in return, when what he says is out of date.
+
+        Who was heard here a moment ago is not dead whatever others say, but suspect: slow, or cut off from them.
+        """
         if said.subject == self._my_prefix:
-            self.refute(said.stamp)
-            return
+            return self.refute(said.stamp)
         entry = self.roster.by_prefix(said.subject)
-        if entry is None or not entry.is_live or said.stamp < entry.stamp:
-            return
+        if entry is None or not entry.is_live:
+            return None
+        if said.stamp < entry.stamp:
+            return self._alive_rumour(entry)
         if said.stamp > entry.stamp:
             self.counters["claims_ahead"] += 1
         elif now < entry.believed_until:
             entry.disputed = True
-        elif said.is_dead:
+        elif said.is_dead and now - entry.heard_at > minimum_seconds(self._options, self.roster.live_count + 1):
             self._die(entry, said.accuser, now)
         else:
             self.suspect(entry, said.accuser, now)
+        return None
 
     def hear_left(self, signed: Signed, now: float) -> None:
         """Raises ValueError on a malformed record."""
@@ -165,14 +174,24 @@ class Membership:
             self._set(entry, Liveness.SUSPECT, now)
         elif not entry.suspicion.confirm(accuser[:PREFIX_BYTES]):
             return
-        self._timers.arm((Alarm.SUSPICION, entry.id), entry.suspicion.until)
+        self._timers.arm((Alarm.SUSPICION, entry.id), max(now, entry.suspicion.rings_at(entry.heard_at)))
         self.rumours.put(entry.id, packets.accusation(False, entry.id, entry.stamp, accuser))
 
-    def suspicion_ended(self, node: NodeId, now: float) -> None:
-        """Nobody refuted in time."""
+    def suspicion_rang(self, node: NodeId, now: float) -> Entry | None:
+        """Time to warn the suspect: then it is returned. Or time to condemn it, for nobody has refuted."""
         entry = self.roster.get(node)
-        if entry is not None and entry.suspicion is not None:
+        if entry is None or entry.suspicion is None:
+            return None
+        if not entry.suspicion.is_warned:
+            entry.suspicion.is_warned = True
+            answer_by = now + self._options.probe_timeout_seconds
+            self._timers.arm((Alarm.SUSPICION, node), max(answer_by, entry.suspicion.rings_at(entry.heard_at)))
+            return entry
+        if now < entry.suspicion.rings_at(entry.heard_at):
+            self._timers.arm((Alarm.SUSPICION, node), entry.suspicion.rings_at(entry.heard_at))
+        else:
             self._die(entry, self._my_prefix, now)
+        return None
 
     def met(self, entry: Entry, host: str, now: float) -> None:
         """We have just talked to it over the transport, so it lives; it must still refute what others say."""
@@ -182,11 +201,13 @@ class Membership:
             entry.disputed = True
             entry.believed_until = now + self._options.contact_trust_seconds
             self._end_suspicion(entry)
+        entry.heard_at = now
         self._move(entry, host)
         self._set(entry, Liveness.ALIVE, now)
 
-    def seen_at(self, entry: Entry, host: str) -> None:
-        """A packet of its came from there. Believed only when the address that we have does not work."""
+    def heard_from(self, entry: Entry, host: str, now: float) -> None:
+        """A packet of its came from there. The address is believed only when the one that we have does not work."""
+        entry.heard_at = now
         if entry.liveness is not Liveness.ALIVE and entry.liveness is not Liveness.LEFT:
             self._move(entry, host)
 
@@ -249,8 +270,10 @@ class Membership:
             self.rumours.echoed(entry.id, self._options.retransmit_multiplier * scale)
 
     def _spread_alive(self, entry: Entry) -> None:
-        hint = "" if is_specified(entry.claim.host) else entry.host
-        self.rumours.put(entry.id, packets.alive_rumour(entry.signed, hint))
+        self.rumours.put(entry.id, self._alive_rumour(entry))
+
+    def _alive_rumour(self, entry: Entry) -> bytes:
+        return packets.alive_rumour(entry.signed, "" if is_specified(entry.claim.host) else entry.host)
 
     def _set(self, entry: Entry, liveness: Liveness, since: float) -> None:
         if entry.liveness is not liveness or entry.member is None:

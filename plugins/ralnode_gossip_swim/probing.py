@@ -94,6 +94,10 @@ class Prober:
             head = packets.ping_request(probe.number, probe.entry.id, probe.entry.address)
             self._post.send(helper.address, head, self._membership.claims_against(helper))
 
+    def warn(self, suspect: Entry) -> None:
+        """Tells it what is said of it. Any answer counts as a sign of life, and a refutation ends the suspicion."""
+        self._ping(self._next_number(), suspect)
+
     def _judge(self, now: float) -> None:
         probe, self._probe = self._probe, None
         if probe is None:

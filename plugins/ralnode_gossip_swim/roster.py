@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import ceil, log10
+from math import ceil, inf, log10
 from random import Random
 
 from ralnode.api import Address, Liveness, Member, NodeId
@@ -26,6 +26,8 @@ class Entry:
     liveness: Liveness
     since: float
     """Monotonic seconds of the last change of `liveness`."""
+    heard_at: float = -inf
+    """When the last packet of its own came, or table."""
     left: Signed | None = None
     suspicion: Suspicion | None = None
     believed_until: float = 0.0
