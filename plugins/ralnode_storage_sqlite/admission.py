@@ -9,11 +9,10 @@ from typing import Any
 
 from ralnode.api import BlockKey, StorageFullError
 from ralnode_storage_sqlite import carfile
-from ralnode_storage_sqlite.changes import Change, LinkFile, PutBlocks
+from ralnode_storage_sqlite.changes import Change, LinkFile, MoveBlocks, PutBlocks
 from ralnode_storage_sqlite.home import Home
 from ralnode_storage_sqlite.index import Index
 from ralnode_storage_sqlite.ledger import Cost, Ledger
-from ralnode_storage_sqlite.schema import PAGE_BYTES
 from ralnode_storage_sqlite.threads import Threads
 from ralnode_storage_sqlite.transaction import Transaction
 
@@ -93,11 +92,13 @@ class Admission:
     def _has_room(self, entry: Entry, free_bytes: int) -> bool:
         change = entry.change
         reservation = change.reservation if isinstance(change, PutBlocks) else None
-        size_bytes = sum(carfile.record_bytes(block.key, len(block.data)) for block in change.blocks)
-        segment_bytes = size_bytes + PAGE_BYTES * (2 + len(change.blocks) // 2) if size_bytes else 0
+        own_bytes = reservation.backing_bytes if reservation else 0
+        if isinstance(change, MoveBlocks):
+            own_bytes = self._ledger.move_room_bytes
+        record_bytes = sum(carfile.record_bytes(block.key, len(block.data)) for block in change.blocks)
         try:
-            cost = Cost(segment_bytes, change.row_count)
-            entry.bytes_in_flight = self._ledger.admit(cost, free_bytes, reservation)
+            cost = Cost(record_bytes, change.row_count)
+            entry.bytes_in_flight = self._ledger.admit(cost, free_bytes, own_bytes)
         except StorageFullError as error:
             entry.fail(error)
             return False

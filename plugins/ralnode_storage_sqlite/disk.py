@@ -17,7 +17,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _VECTOR_MAX: Final = 1024
 """IOV_MAX of Linux."""
-_WRITE_BYTES: Final = 4 << 20
+_WRITE_BYTES: Final = 1 << (19 + 2)
 """Handed to the kernel at a time; it begins to write them out while the next are copied."""
 
 _KEEP_SIZE: Final = 1

@@ -17,6 +17,7 @@ import aiosqlite
 from ralnode.api import BlockKey, StorageError
 from ralnode_storage_sqlite import schema
 from ralnode_storage_sqlite.disk import Stamp
+from ralnode_storage_sqlite.threads import Threads
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -53,8 +54,9 @@ class SegmentRow(NamedTuple):
 class Index:
     """Open it, ask, close it. All methods raise StorageError when SQLite cannot read its own file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: Threads) -> None:
         self.path = path
+        self._threads = threads
         self._writer: aiosqlite.Connection | None = None
         self._lookups: aiosqlite.Connection | None = None
         self._scans: aiosqlite.Connection | None = None
@@ -64,11 +66,16 @@ class Index:
     async def open(self) -> None:
         """Creates or upgrades the tables. The writer comes first: it alone may recover the WAL."""
         try:
-            self._writer = await _connection(partial(_connect_and_prepare, self.path))
-            self._lookups = await _connection(partial(schema.connect, self.path, read_only=True))
-            self._scans = await _connection(partial(schema.connect, self.path, read_only=True))
+            self._writer = await self._connect(partial(_connect_and_prepare, self.path))
+            self._lookups = await self._connect(partial(schema.connect, self.path, read_only=True))
+            self._scans = await self._connect(partial(schema.connect, self.path, read_only=True))
         except sqlite3.Error as error:
             raise self.failure("open", error) from error
+
+    async def _connect(self, connector: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+        """aiosqlite gets a finished connection: the thread of one that fails to connect may outlive its loop."""
+        connection = await self._threads.write(connector)
+        return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
 
     async def close(self) -> None:
         """Readers first, so that the last to close, which checkpoints, is the writer."""
@@ -212,7 +219,3 @@ def _connect_and_prepare(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-async def _connection(connector: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
-    return await aiosqlite.Connection(connector, iter_chunk_size=64)

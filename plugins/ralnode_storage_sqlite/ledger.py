@@ -1,8 +1,8 @@
 """`Ledger`: the arithmetic of room. Pure: it is told what was measured and says what still fits.
 
 Everything on the disk counts: segments with their framing, less the holes punched into them; the index; the WAL; a few
-small files. The WAL counts with the size that is set aside for it, and some room is kept for small documents, so that
-a full store can still delete and save state.
+small files. The WAL counts with the size that is set aside for it. Some room is kept from puts: for small documents, and
+for the live half of a segment that is rewritten; so a full store can still save state, delete, and give space back.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _SMALL_FILES_BYTES: Final = 64 * KIB
 """Shared memory of the WAL (32 KiB), marker, lock and folders."""
 _FRAME_BYTES: Final = PAGE_BYTES + 24
 _STATE_ROOM_BYTES: Final = 512 * KIB
+_MOVE_EXTRA_BYTES: Final = 128 * KIB
 _RESERVATION_EXTRA_BYTES: Final = 64 * KIB
 _RESERVATION_EXTRA_SHARE: Final = 64
 """One part in so many: enough for blocks of 16 KiB and more."""
@@ -29,7 +30,7 @@ _RESERVATION_EXTRA_SHARE: Final = 64
 class Cost:
     """What a change may add at most."""
 
-    segment_bytes: int = 0
+    record_bytes: int = 0
     row_count: int = 0
 
 
@@ -87,7 +88,10 @@ class Ledger:
 
     capacity_bytes: int
     disk_floor_bytes: int
+    segment_length_bytes: int
+    """At which segments are closed."""
     segment_bytes: int = 0
+    """Taken by all segments."""
     index_bytes: int = 0
     wal_bytes: int = 0
     """Taken by the WAL file or set aside for it."""
@@ -131,22 +135,29 @@ class Ledger:
         pages = self.index_bytes // PAGE_BYTES
         index = (min(cost.row_count, pages) + 4) * PAGE_BYTES + cost.row_count * BLOCK_ROW_BYTES
         wal = self.wal_growth(cost.row_count) - self.wal_bytes
-        return cost.segment_bytes + index + max(0, wal)
+        segments = (cost.record_bytes // self.segment_length_bytes + 2) * 2 * PAGE_BYTES if cost.record_bytes else 0
+        return cost.record_bytes + segments + index + max(0, wal)
 
     def wal_is_full(self, row_count: int) -> bool:
         """Whether a transaction of so many rows may make the WAL longer than what is set aside, unless it is
         checkpointed first."""
         return self.wal_filled_bytes > 0 and self.wal_filled_bytes + self.wal_growth(row_count) > self.wal_bytes
 
+    @property
+    def move_room_bytes(self) -> int:
+        """Kept for the live part of a segment that is more than half waste."""
+        return self.segment_length_bytes // 2 + _MOVE_EXTRA_BYTES
+
     def room_bytes(self) -> int:
         """What puts and reservations may still take under the capacity."""
-        return self.capacity_bytes - self.used_bytes - _STATE_ROOM_BYTES - self.reserved_bytes - self.in_flight_bytes
+        kept = _STATE_ROOM_BYTES + self.move_room_bytes
+        return self.capacity_bytes - self.used_bytes - kept - self.reserved_bytes - self.in_flight_bytes
 
-    def admit(self, cost: Cost, disk_free_bytes: int, reservation: Reservation | None = None) -> int:
-        """Counts the cost as in flight and returns its bytes. Raises StorageFullError, nothing changed."""
+    def admit(self, cost: Cost, disk_free_bytes: int, own_bytes: int = 0) -> int:
+        """Counts the cost as in flight and returns its bytes. `own_bytes` of what is kept or reserved are for this change.
+        Raises StorageFullError, nothing changed."""
         needed = self.needed_bytes(cost)
-        own = reservation.backing_bytes if reservation else 0
-        self._check(needed, own, disk_free_bytes)
+        self._check(needed, own_bytes, disk_free_bytes)
         self.in_flight_bytes += needed
         return needed
 

@@ -24,7 +24,7 @@ from ralnode_storage_sqlite.reader import Reader
 from ralnode_storage_sqlite.reclaim import Reclaimer
 from ralnode_storage_sqlite.recovery import recover
 from ralnode_storage_sqlite.schema import PAGE_BYTES
-from ralnode_storage_sqlite.segments import SegmentWriter, segment_bytes
+from ralnode_storage_sqlite.segments import SegmentWriter
 from ralnode_storage_sqlite.table import SegmentTable
 from ralnode_storage_sqlite.threads import Threads
 from ralnode_storage_sqlite.writer import Writer
@@ -80,7 +80,7 @@ async def open_store(
 ) -> Opened:
     """Raises StorageError, nothing changed."""
     threads = Threads(options.read_threads)
-    index = Index(home.index)
+    index = Index(home.index, threads)
     try:
         home.check_owner()
         home.check_index_is_there()
@@ -97,7 +97,7 @@ async def open_store(
         segments = SegmentWriter(
             disk,
             home.segments,
-            segment_bytes(options.segment_bytes, ledger.capacity_bytes),
+            ledger.segment_length_bytes,
             _tail(rows, recovered.short),
             await index.last_segment_id(),
         )

@@ -14,7 +14,7 @@ from logging import Logger
 from typing import Final
 
 from ralnode.api import Block, StorageError
-from ralnode.api.limits import MIB
+from ralnode.api.limits import KIB, MIB
 from ralnode_storage_sqlite import carfile
 from ralnode_storage_sqlite.changes import ForgetDead, MoveBlocks, RetireSegment, SealTail
 from ralnode_storage_sqlite.disk import Disk
@@ -28,7 +28,9 @@ from ralnode_storage_sqlite.writer import Writer
 
 _RECORDS_PER_BATCH: Final = 256
 _MOVE_BYTES: Final = 8 * MIB
-_WASTE_BYTES_MIN: Final = MIB
+_HOLE_COST_BYTES: Final = 64
+"""An entry in the file's list of extents, generously."""
+_WASTE_BYTES_MIN: Final = 256 * KIB
 """Less is not worth rewriting a segment."""
 
 
@@ -110,14 +112,14 @@ class Reclaimer:
         return punched
 
     def _punch_record(self, descriptor: int, place: Place) -> int:
-        """Makes a pad of a dead record; returns the bytes of its whole pages."""
+        """Makes a pad of a dead record; returns the bytes of its whole pages, less what the file system needs to know."""
         if not self._disk.punch(descriptor, place.offset, place.length):
             return 0
         key = carfile.pad_key(place.length)
         self._disk.write(descriptor, [key], place.offset - len(key))
         first = -(-place.offset // self._page_bytes) * self._page_bytes
         last = (place.offset + place.length) // self._page_bytes * self._page_bytes
-        return max(0, last - first)
+        return max(0, last - first - _HOLE_COST_BYTES)
 
     # --- rewriting
 

@@ -15,9 +15,9 @@ from ralnode_storage_sqlite import carfile
 from ralnode_storage_sqlite.disk import Buffer, Disk
 from ralnode_storage_sqlite.index import Place
 
-SEGMENT_BYTES_MIN: Final = 4 * MIB
-_SEGMENTS_PER_CAPACITY: Final = 32
-"""A full store must be able to rewrite a segment, so one is only a small part of the capacity."""
+SEGMENT_BYTES_MIN: Final = MIB
+_SEGMENTS_PER_CAPACITY: Final = 64
+"""Room for rewriting half a segment is kept free (see ledger.py), so one is only a small part of the capacity."""
 
 UNACKNOWLEDGED_BYTES_MAX: Final = 256 * MIB
 """More than this behind the last indexed record cannot be the rest of an interrupted write: the index is an old one."""
@@ -32,7 +32,7 @@ def segment_ids(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob("*.car") if path.stem.isdigit())
 
 
-def segment_bytes(option_bytes: int, capacity_bytes: int) -> int:
+def segment_length_bytes(option_bytes: int, capacity_bytes: int) -> int:
     """How long segments get in a store of this capacity."""
     return min(option_bytes, max(SEGMENT_BYTES_MIN, capacity_bytes // _SEGMENTS_PER_CAPACITY))
 

@@ -28,7 +28,7 @@ from ralnode_storage_sqlite.opening import Opened, open_store
 from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.rebuild import Rebuild, refuse
 from ralnode_storage_sqlite.scrub import scrub
-from ralnode_storage_sqlite.segments import UNACKNOWLEDGED_BYTES_MAX
+from ralnode_storage_sqlite.segments import UNACKNOWLEDGED_BYTES_MAX, segment_length_bytes
 from ralnode_storage_sqlite.threads import Threads
 
 OnLost = Callable[[Sequence[BlockKey]], None]
@@ -65,7 +65,8 @@ class SqliteStorage:
             raise
 
     async def _open_parts(self, on_lost: OnLost) -> Opened:
-        ledger = room.Ledger(self._capacity_bytes, self._settings.disk_floor_bytes)
+        length = segment_length_bytes(self._options.segment_bytes, self._capacity_bytes)
+        ledger = room.Ledger(self._capacity_bytes, self._settings.disk_floor_bytes, length)
         return await open_store(self._home, self._disk, ledger, self._options, on_lost, self._log)
 
     async def close(self) -> None:

@@ -69,5 +69,6 @@ class SegmentTable:
 
 
 def physical_bytes(row: SegmentRow) -> int:
-    """What a segment takes on the disk: its length in whole pages, less the holes."""
-    return max(0, -(-row.end // PAGE_BYTES) * PAGE_BYTES - row.punched_bytes)
+    """What a segment takes on the disk: its length in whole pages, less the holes, and a page to list those."""
+    pages = -(-row.end // PAGE_BYTES) + (row.punched_bytes > 0)
+    return max(0, pages * PAGE_BYTES - row.punched_bytes)
