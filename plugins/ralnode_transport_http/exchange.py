@@ -96,9 +96,12 @@ def _read_all(link: Link, response: http.client.HTTPResponse, bytes_max: int) ->
 
 
 def _check_status(link: Link, response: http.client.HTTPResponse) -> None:
+    if response.length is None and not response.chunked:
+        # Then only the end of the connection would end the body, and a cut off one would look whole.
+        raise PeerError(f"{name_of(link)} answered without saying how long its answer is")
     if response.status == HTTPStatus.OK:
         return
-    reason = _printable(response.read(bounds.ERROR_BODY_BYTES_MAX))
+    reason = _printable(response.read(bounds.ERROR_BODY_BYTES_MAX).decode(errors="replace"))
     if response.status == HTTPStatus.NOT_FOUND:
         raise NotHeldError(f"{name_of(link)} does not have it: {reason}")
     if response.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
@@ -109,7 +112,7 @@ def _check_status(link: Link, response: http.client.HTTPResponse) -> None:
 def _failure(link: Link, error: Exception) -> RalnodeError:
     if isinstance(error, TimeoutError):
         return UnavailableError(f"{name_of(link)} does not answer")
-    return PeerError(f"{name_of(link)} broke off: {explain(error)}")
+    return PeerError(f"{name_of(link)} broke off: {_printable(explain(error))}")
 
 
 def name_of(link: Link) -> str:
@@ -117,6 +120,6 @@ def name_of(link: Link) -> str:
     return f"peer {link.address} (…{cids.peer_id(link.node)[-6:]})"
 
 
-def _printable(text: bytes) -> str:
-    """A stranger's words for a terminal: one line, no control characters."""
-    return "".join(char if char.isprintable() else " " for char in text.decode(errors="replace"))
+def _printable(text: str) -> str:
+    """A stranger's words for a terminal: one line, no control characters, not long."""
+    return "".join(char if char.isprintable() else " " for char in text[: bounds.ERROR_BODY_BYTES_MAX])

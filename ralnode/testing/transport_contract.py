@@ -205,16 +205,16 @@ class TransportContract(TransportLiesContract):
         assert sum(len(block.data) for block in rest) + limits.PUT_BATCH_BYTES >= 96 * limits.MIB
 
     async def test_a_stream_that_is_closed_early_ends_the_work_at_the_sender(self, us: Node, them: Node) -> None:
-        root = await them.service.add(content("early", 32 * limits.MIB), V1_2025)
+        root = await them.service.add(content("early", 96 * limits.MIB), V1_2025)
         stream = us.transport.fetch_blocks(them.peer, root, them.service.leaves(root))
         await anext(aiter(stream))
         await close(stream)
         await until(lambda: them.service.asked.streams_ended == 1)
-        assert them.service.asked.batches_given < 8
+        assert them.service.asked.batches_given * 4 <= 48, "all else is what buffers hold"
         assert (await us.transport.sync(them.peer, b"still there"))[0] == them.identity.id
 
     async def test_a_cancelled_request_leaves_nothing_behind(self, us: Node, them: Node) -> None:
-        root = await them.service.add(content("cancel", 32 * limits.MIB), V1_2025)
+        root = await them.service.add(content("cancel", 96 * limits.MIB), V1_2025)
 
         async def fetch() -> None:
             await collect(us.transport.fetch_blocks(them.peer, root, them.service.leaves(root)))
@@ -225,6 +225,7 @@ class TransportContract(TransportLiesContract):
         with pytest.raises(asyncio.CancelledError):
             await task
         await until(lambda: them.service.asked.streams_ended == 1)
+        assert (await us.transport.sync(them.peer, b"still there"))[0] == them.identity.id
 
     async def test_a_stop_in_the_middle_of_a_transfer_is_an_error_after_what_came(self, us: Node, them: Node) -> None:
         root = await them.service.add(content("stop", 48 * limits.MIB), V1_2025)

@@ -1,4 +1,5 @@
-"""Every test here runs on both event loops: a node uses uvloop, whose TLS is another implementation than asyncio's."""
+"""What concerns connections runs on both event loops: a node uses uvloop, whose TLS is another implementation than
+asyncio's. The other tests run on uvloop."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,4 +11,6 @@ import uvloop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    if item.path.name in {"test_contract.py", "test_refusals.py"}:
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
