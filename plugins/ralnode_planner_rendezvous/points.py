@@ -82,7 +82,8 @@ def _sample(sources: Sequence[Source], groups: Sequence[Group], rooms: list[int]
     sizes = [_group_bytes(sources, group) for group in groups]
     counts = [max(_GROUP_POINTS_MIN, limit * size // sum(sizes)) for size in sizes]
     weights = [_scaled_up(size, shift) // count + 1 for size, count in zip(sizes, counts, strict=True)]
-    seeds = [hash64(f"rendezvous sample {group.tier} {group.copies}".encode()) for group in groups]
+    priorities = [sources[group.positions[0]].priority for group in groups]
+    seeds = [hash64(f"{priority} {group.copies}".encode()) for priority, group in zip(priorities, groups, strict=True)]
     indexes = [np.arange(count, dtype=np.uint64) for count in counts]
     mean_weight = _scaled_up(sum(sizes), shift) // sum(counts) + 1
     return Points(

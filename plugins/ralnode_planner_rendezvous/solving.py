@@ -128,8 +128,9 @@ class Table:
         return int((self.seated[asking] == NOBODY).sum())
 
     def has_room(self, asking: Positions) -> npt.NDArray[np.bool_]:
-        """Which nodes could take one more of the lightest."""
-        lightest = self._points.weights[asking].min(initial=np.iinfo(np.int64).max)
+        """Which nodes could take one more of the lightest. With nobody asking, those with any room: on a sample a phase
+        that no point needs may still be needed by a few of the actual blocks."""
+        lightest = self._points.weights[asking].min() if asking.size else 1
         has_room: npt.NDArray[np.bool_] = self._party.rooms - self.loads >= lightest
         return has_room
 

@@ -48,7 +48,7 @@ def view_digest(label: str, view: View, extra: bytes = b"") -> bytes:
     for source in sorted(view.sources, key=lambda source: source.root):
         facts += [source.root.hex(), source.leaf_count, source.leaf_bytes, source.interior_bytes]
         facts += [source.copies, source.priority]
-    digest.update(repr(facts).encode())
+    digest.update(ascii(facts).encode())
     digest.update(extra)
     return digest.digest()
 

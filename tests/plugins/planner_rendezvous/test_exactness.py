@@ -5,11 +5,11 @@ from collections import defaultdict
 
 import pytest
 
-from ralnode.api import View
+from ralnode.api import PlanNode, View
 from ralnode.api.mixing import block_key, distance, node_salt
 from ralnode.api.planning import leaf_budget_bytes, planned_bytes
 from ralnode.testing.planner_measures import copies_histogram, plans_everywhere
-from ralnode.testing.planner_views import make_source, make_view
+from ralnode.testing.planner_views import make_source, make_view, node_id
 from ralnode_planner_rendezvous import RendezvousPlanner
 from ralnode_planner_rendezvous.scheme import Scheme
 
@@ -136,6 +136,29 @@ def test_no_node_gets_more_than_its_room_and_a_full_cluster_wastes_a_block_per_n
         budget = leaf_budget_bytes(node.capacity_bytes, view.sources)
         used = planned_bytes(view.sources, plans[node.id].want)
         assert budget - 7001 < used <= budget
+
+
+def test_a_pull_is_no_stronger_than_the_shortage_asks_for() -> None:
+    """Full pulling (0.0002) would send every second copy to the large node, and move it back with the next node."""
+    pulls = []
+    for room in (2.5, 2.18, 2.1, 2.03):
+        view = make_view(SHARES, [make_source(1, 20_000)], room * 64 / 63)
+        pulls.append(min(float(terms.pulls.min()) for terms in Scheme.of(view).solution.terms))
+    assert pulls[0] == 1.0
+    assert pulls == sorted(pulls, reverse=True)
+    assert pulls[1] > 0.5
+    assert pulls[3] > 0.3
+
+
+@pytest.mark.parametrize(("spare_bytes", "expected"), [(-1, 9), (0, 10), (1, 10)])
+def test_a_block_that_fits_to_the_byte_is_taken(spare_bytes: int, expected: int) -> None:
+    source = make_source(1, 40, block_bytes=6300, copies=1)
+    capacity = 64_000 + (source.interior_bytes + spare_bytes) * 64 // 63
+    while leaf_budget_bytes(capacity, [source]) < 63_000 + spare_bytes:
+        capacity += 1
+    assert leaf_budget_bytes(capacity, [source]) == 63_000 + spare_bytes
+    view = View(node_id(0), (PlanNode(node_id(0), capacity),), (source,))
+    assert len(PLANNER.plan(view).want[source.root]) == expected
 
 
 def test_urgent_is_the_first_copy_of_every_block() -> None:

@@ -39,10 +39,10 @@ VIEWS = {
 GOLDEN = {
     "room to spare": ("fc1127c998d97f1b020ee610215051f0", "5d2f6c8b988ffe4e8bffc6d4f36c3380"),
     "short of room": ("dc488bdb8337db79fca500810b9a6bb5", "f8a9fa72b1b54b49fd09ec7f72628e90"),
-    "zones": ("749b4476ba890f20e0a165c0da9c680c", "7c03908c8c7edb8d703c7b2cba616a41"),
+    "zones": ("1507744732df043dd48b5aaf529f6522", "7c03908c8c7edb8d703c7b2cba616a41"),
     "nearly full, one large": ("2fc472223db3866e9acce2193f44d1e5", "2a7da3798ea250aa266caaf2f9a8bc63"),
     "full to the last block": ("c0ee8a5ac90a6aab04575f61a473014c", "cfdd37004cd0e04abe243bc3171c96b3"),
-    "on a sample": ("7fdc2ad0beca867eb4c8a6d1324f42e8", "a74d2b690bf8aa681f8b5f2cc2073a3d"),
+    "on a sample": ("35f5e0656d6d4d44b81403ab11bfcf00", "5db35de1f98d2d23dcbff550c40442ef"),
 }
 
 
