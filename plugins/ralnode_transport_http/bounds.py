@@ -64,6 +64,9 @@ CONTROL_THREADS: Final = 8
 STREAM_THREADS: Final = 8
 """Streams of blocks at once: FETCH_TASKS_MAX for the plan, as many for readers."""
 
+STREAMS_MAX: Final = 8
+"""CARs being sent at once; further ones wait. Each holds up to PUT_BATCH_BYTES of blocks that are read ahead."""
+
 WRITE_BYTES: Final = limits.MIB
 """One write to a connection. Encrypting it takes half a millisecond of the event loop."""
 

@@ -18,7 +18,7 @@ from typing import cast
 from ralnode.api import Address, Identity, NodeId, PeerError, RalnodeError, UnavailableError
 from ralnode_transport_http import bounds
 from ralnode_transport_http.admission import Admission
-from ralnode_transport_http.messages import Answer, Request, Response, Stream, encode_head, refusal
+from ralnode_transport_http.messages import Answer, Pieces, Request, Response, Stream, encode_head, refusal
 from ralnode_transport_http.parser import BadRequestError, RequestParser, Stage
 from ralnode_transport_http.sender import Sender
 from ralnode_transport_http.traffic import Traffic
@@ -179,27 +179,30 @@ class Connection(asyncio.Protocol):
         return self._parser.keep_alive and not self._house.is_closing
 
     async def _send(self, answer: Answer, *, is_head: bool) -> None:
-        if isinstance(answer, Response):
-            head = encode_head(
-                answer.status, answer.headers if is_head else _with_length(answer), keep_alive=self._keep_alive
-            )
-            await self._sender.send([head] if is_head else [head, answer.body])
-            self._house.traffic.add(self._peer, sent_bytes=0 if is_head else len(answer.body))
-        else:
-            await self._send_stream(answer, is_head=is_head)
+        if isinstance(answer, Stream):
+            await self._send_stream(answer)
+            return
+        head = encode_head(
+            answer.status, answer.headers if is_head else _with_length(answer), keep_alive=self._keep_alive
+        )
+        body = b"" if is_head else answer.body
+        await self._sender.send([head, body])
+        self._house.traffic.add(self._peer, sent_bytes=len(body))
 
-    async def _send_stream(self, answer: Stream, *, is_head: bool) -> None:
-        async with aclosing(answer.pieces) as pieces:
+    async def _send_stream(self, answer: Stream) -> None:
+        async with aclosing(answer.pieces) as rest:
             headers = {**answer.headers, "transfer-encoding": "chunked"}
             await self._sender.send([encode_head(HTTPStatus.OK, headers, keep_alive=self._keep_alive)])
-            if is_head:
-                return
-            async for piece in pieces:
-                await self._sender.send_chunk(piece)
-                self._house.traffic.add(self._peer, sent_bytes=sum(map(len, piece)))
-                if self._house.is_closing:
-                    raise UnavailableError("this node stops")
+            await self._send_pieces(answer.first)
+            async for pieces in rest:
+                await self._send_pieces(pieces)
             await self._sender.send([b"0\r\n\r\n"])
+
+    async def _send_pieces(self, pieces: Pieces) -> None:
+        if self._house.is_closing:
+            raise UnavailableError("this node stops")
+        await self._sender.send_chunk(pieces)
+        self._house.traffic.add(self._peer, sent_bytes=sum(map(len, pieces)))
 
     # --- ending -----------------------------------------------------------------------------------------------------
 

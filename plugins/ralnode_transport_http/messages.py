@@ -42,6 +42,8 @@ class Stream:
     """Sent in chunks as they come; cut off without its end when `pieces` raises, so the reader notices."""
 
     headers: Headers
+    first: Pieces
+    """Already taken from `pieces`, so that what fails at the start is answered with a status."""
     pieces: AsyncGenerator[Pieces, None]
 
 

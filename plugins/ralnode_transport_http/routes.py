@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ralnode.api import (
@@ -29,7 +29,8 @@ from ralnode.dag.trustless import Format, GatewayError, GatewayRequest, parse_re
 from ralnode_transport_http import bounds, wire
 from ralnode_transport_http.messages import Answer, Pieces, Request, Response, Stream, refusal
 from ralnode_transport_http.parser import BadRequestError
-from ralnode_transport_http.prefetch import one_ahead
+
+T = TypeVar("T")
 
 _BODY_BYTES_MAX: Final[Mapping[str, int]] = {
     wire.BLOCKS_PATH: bounds.BLOCKS_BODY_BYTES_MAX,
@@ -65,6 +66,7 @@ def body_bytes_max(method: str, target: str) -> int:
 class Routes:
     def __init__(self, service: PeerService) -> None:
         self._service = service
+        self._streams = asyncio.Semaphore(bounds.STREAMS_MAX)
 
     async def answer(self, request: Request) -> Answer:
         """Every error that is meant for the peer becomes a status; others are bugs and are raised."""
@@ -90,16 +92,23 @@ class Routes:
 
     async def _blocks(self, request: Request) -> Stream:
         asked = await asyncio.to_thread(wire.decode_blocks_request, request.body)
+        return await _begin(_CAR, self._car_pieces(asked))
+
+    async def _car_pieces(self, asked: wire.BlocksRequest) -> AsyncGenerator[Pieces, None]:
+        """The header comes with the first batch: what fails until then can still be answered with a status."""
+        head = car.encode_header([asked.root])
+        async with self._streams, _closing(self._batches(asked)) as batches:
+            async for batch in batches:
+                for pieces in _writes(batch):
+                    yield [head, *pieces]
+                    head = b""
+            if head:
+                yield [head]
+
+    def _batches(self, asked: wire.BlocksRequest) -> AsyncIterator[Sequence[Block]]:
         if asked.wanted is None:
-            batches = one_ahead(self._service.interior(asked.root))
-        else:
-            batches = one_ahead(self._service.blocks(asked.root, asked.wanted))
-        # The first batch tells whether the source is known here, while there is still a status to say it with.
-        try:
-            first = await anext(batches)
-        except StopAsyncIteration:
-            first = ()
-        return Stream(_CAR, _car_pieces(asked.root, first, batches))
+            return self._service.interior(asked.root)
+        return self._service.blocks(asked.root, asked.wanted)
 
     # --- /ipfs/ -----------------------------------------------------------------------------------------------------
 
@@ -130,26 +139,27 @@ class Routes:
     async def _car(self, asked: GatewayRequest, headers: Mapping[str, str]) -> Answer:
         if cids.identity_data(asked.key) is None and not await self._service.has_block(asked.key):
             return _missing(headers)
-        return Stream(asked.headers(), self._walk(asked))
+        return await _begin(asked.headers(), self._walk(asked))
 
     async def _walk(self, asked: GatewayRequest) -> AsyncGenerator[Pieces, None]:
         """Ends with an error, and so the stream without its end, at a block that is not here."""
         yield [car.encode_header([asked.cid])]
         walk = plan_car(asked)
         answer: list[bytes | None] = []
-        step = next(walk, None)
-        try:
-            while step is not None:
-                if isinstance(step, Emit):
-                    yield _sections(step.blocks)
-                    answer = []
-                else:
-                    answer = [await self._service.block(key) for key in step.keys]
-                step = walk.send(answer)
-        except StopIteration:
-            return
-        except DagError as error:
-            raise UnavailableError(f"the CAR of {cids.to_text(asked.cid)} ends early: {error}") from None
+        async with self._streams:
+            try:
+                step = next(walk)
+                while True:
+                    if isinstance(step, Emit):
+                        yield _sections(step.blocks)
+                        answer = []
+                    else:
+                        answer = [await self._service.block(key) for key in step.keys]
+                    step = walk.send(answer)
+            except StopIteration:
+                return
+            except DagError as error:
+                raise UnavailableError(f"the CAR of {cids.to_text(asked.cid)} ends early: {error}") from None
 
 
 def _missing(headers: Mapping[str, str]) -> Response:
@@ -159,16 +169,20 @@ def _missing(headers: Mapping[str, str]) -> Response:
     return refusal(HTTPStatus.NOT_FOUND, "this node does not hold the block")
 
 
-async def _car_pieces(
-    root: bytes, first: Sequence[Block], rest: AsyncGenerator[Sequence[Block], None]
-) -> AsyncGenerator[Pieces, None]:
-    yield [car.encode_header([root])]
-    async with aclosing(rest) as batches:
-        for pieces in _writes(first):
-            yield pieces
-        async for batch in batches:
-            for pieces in _writes(batch):
-                yield pieces
+async def _begin(headers: Mapping[str, str], pieces: AsyncGenerator[Pieces, None]) -> Stream:
+    """Raises what the first step of `pieces` raises."""
+    return Stream(headers, await anext(pieces), pieces)
+
+
+@asynccontextmanager
+async def _closing(source: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Ends the reading when the sending ends. (The role promises an iterator; generators can be closed.)"""
+    try:
+        yield source
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _writes(batch: Sequence[Block]) -> list[Pieces]:
