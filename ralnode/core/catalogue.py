@@ -70,7 +70,8 @@ class Catalogue:
         return change.finish()
 
     def put_source(self, source: Source, now: Instant) -> Documents:
-        """Adds a source, changes it, or brings a removed one back. ValueError: a field out of bounds."""
+        """Adds a source, changes it, or brings a removed one back. What is in the catalogue just so makes no record: a
+        removal on its way from elsewhere then wins. ValueError: a field out of bounds."""
         change = Change()
         if self.source(source.root) != source:
             self._write(SourceRecord(source, self._clock.tick(now.unix_ms)), change)

@@ -92,7 +92,7 @@ class FaultPlay:
 
     def _add_again(self) -> str:
         node = self._someone_up()
-        gone = [source for source in self._sources if source.root not in self.cluster.world.live]
+        gone = [source for source in self._sources if not self.cluster.world.is_live(source.root)]
         if node is None or not gone:
             return "nothing to add again"
         source = self._dice.choice(gone)
@@ -194,17 +194,19 @@ class FaultPlay:
 
     def _inject(self) -> str:
         node = self._someone_up()
-        if node is None or not self.cluster.world.sent:
+        if node is None or not self.cluster.world.received:
             return "nobody to attack"
-        data, source, destination = self._dice.choice(self.cluster.world.sent)
-        how = self._dice.choice(("junk", "damaged", "elsewhere"))
+        data, source, receiver, run = self._dice.choice(self.cluster.world.received)
+        how = self._dice.choice(("junk", "damaged", "replayed"))
         if how == "junk":
             data = self._dice.randbytes(self._dice.randrange(1, 1200))
         elif how == "damaged":
             at = self._dice.randrange(len(data))
             data = data[:at] + bytes([data[at] ^ 1 << self._dice.randrange(8)]) + data[at + 1 :]
-        elif destination == node.gossip_address:
-            return "a packet would reach its own address"
+        elif receiver.is_up and receiver.run == run:
+            node = self.cluster[receiver.name]
+        else:
+            return "who could be sent an old packet again has restarted"
         self.cluster.inject(node.name, data, source)
         return f"a packet ({how}) is slipped to {node.name}"
 

@@ -159,6 +159,8 @@ class Safety:
             if envelope is None or not name.startswith(prefix):
                 continue
             signed = trust(node.id, envelope)
+            if any(self._written.get((node.id, life, signed.seq)) == envelope for life in range(node.life)):
+                continue  # its own, from before it lost its disk, come back from a peer
             known = self._written.setdefault((node.id, node.life, signed.seq), envelope)
             if known != envelope:
                 raise self._violation("S6", node, f"uses number {signed.seq} twice")
@@ -207,7 +209,7 @@ class Safety:
 
     def _live_by_users(self) -> list[Source]:
         assert self.world is not None
-        return [source for root, source in self.world.published.items() if root in self.world.live]
+        return [source for root, source in self.world.published.items() if self.world.is_live(root)]
 
     def _watched(self, machine: Machine) -> Watched:
         return self.nodes[machine.id]

@@ -199,6 +199,7 @@ class SimulatedNode:
 
     def _datagram_received(self, data: bytes, sender: Address, _now: Instant) -> None:
         self.tell(ev.DatagramReceived(data, sender))
+        self.world.received.append((data, sender, self, self.run))
 
     def _arm(self) -> None:
         wake_at = self.mind.wake_at
@@ -247,7 +248,6 @@ class SimulatedNode:
         for effect in effects:
             match effect:
                 case SendDatagram():
-                    self.world.sent.append((effect.data, self.gossip_address, effect.address))
                     self.world.network.send(self.gossip_address, effect.address, effect.data)
                 case ev.SyncWith() | ev.ReplySync():
                     self.exchanges.expose(effect)
@@ -327,16 +327,16 @@ class SimulatedNode:
         if linked:
             self.disk.link(leaves)
         world.published[source.root] = source
-        world.live.add(source.root)
         self.usage_changed()
         self.tell(ev.SourcePublished(source, self.holding(source)))
+        world.said(source.root, self.mind.source_record(source.root))
         return True
 
     def remove(self, root: Root) -> None:
         if self.mind.source(root) is not None:
             self.world.withdrawn.add(root)
-            self.world.live.discard(root)
         self.tell(ev.SourceWithdrawn(root))
+        self.world.said(root, self.mind.source_record(root))
 
     def resize(self, capacity_bytes: int) -> bool:
         """False when more is used already, and then nothing has changed."""

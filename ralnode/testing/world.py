@@ -24,6 +24,7 @@ from ralnode.api import (
 )
 from ralnode.api.limits import MIB
 from ralnode.core.events import Effect, Event
+from ralnode.core.records import SourceRecord
 from ralnode.testing.clock import VirtualClock
 from ralnode.testing.contents import Contents
 from ralnode.testing.datagrams import DatagramNetwork
@@ -136,13 +137,22 @@ class World:
     """What users have added last, removed ones included."""
     withdrawn: set[Root] = field(default_factory=set)
     """What users have ever removed, added again or not."""
-    live: set[Root] = field(default_factory=set)
-    """What users have added and not removed since."""
+    words: dict[Root, tuple[int, NodeId, bool]] = field(default_factory=dict)
+    """The users' last word on each source by the records' clocks: (clock, author, whether it is removed)."""
     is_stormy: bool = False
     """While loss is so high that live nodes may well be held for dead."""
-    sent: deque[tuple[bytes, Address, Address]] = field(default_factory=lambda: deque(maxlen=200))
-    """The last packets with source and destination, for those who would replay them."""
+    received: deque[tuple[bytes, Address, Machine, int]] = field(default_factory=lambda: deque(maxlen=200))
+    """The last packets with their source, who got them and in which run, for those who would replay them."""
     _numbers: int = 0
+
+    def said(self, root: Root, record: tuple[NodeId, SourceRecord] | None) -> None:
+        """A user has added or removed a source, and this is the record that came of it."""
+        if record is not None:
+            author, word = record
+            self.words[root] = max((word.clock, author, word.deleted), self.words.get(root, (0, b"", True)))
+
+    def is_live(self, root: Root) -> bool:
+        return root in self.words and not self.words[root][2]
 
     def number(self) -> int:
         self._numbers += 1
