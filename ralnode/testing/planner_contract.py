@@ -1,7 +1,7 @@
 """What every planner must keep to, as a test class. A whole test file for a planner of yours:
 
     from ralnode.testing.planner_contract import PlannerContract
-    from ralnode_planner_mine import MyPlanner
+    from my_planner import MyPlanner
 
     class TestMyPlanner(PlannerContract):
         def build(self):
