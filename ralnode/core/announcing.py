@@ -25,8 +25,9 @@ class Announcing:
     def wake_at(self) -> float:
         return min(self.record_at, self._announce_at)
 
-    def record_soon(self, now: Instant) -> None:
-        self.record_at = min(self.record_at, now.seconds + self._record_interval_seconds)
+    def record_soon(self, now: Instant, delay_seconds: float | None = None) -> None:
+        delay = self._record_interval_seconds if delay_seconds is None else delay_seconds
+        self.record_at = min(self.record_at, now.seconds + delay)
 
     def record_done(self) -> None:
         self.record_at = _NEVER

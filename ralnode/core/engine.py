@@ -283,7 +283,7 @@ class Engine(EngineState):
                 now, "error", f"planner {self.options.planner} failed: {event.reason}; the last plan stays in force"
             )
         self._fetch_again = True
-        self._announcing.record_soon(now)
+        self._announcing.record_soon(now, 1.0)
         return []
 
     # --- this node's record -----------------------------------------------------------------------------------------
