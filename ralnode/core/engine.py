@@ -160,6 +160,8 @@ class Engine(EngineState):
             )
         for refusal in merged.refused[:3]:
             self._say(now, "warning", f"refused a record: {refusal}")
+        for node in merged.nodes:  # one that gossip has never met would otherwise be planned with for ever
+            self._placement.observe(node, self._membership.liveness(node), now)
         effects: list[Effect] = []
         for root, before in sorted(merged.sources.items()):
             effects += self._source_changed(before, self._catalogue.source(root), now)

@@ -22,6 +22,8 @@ from ralnode.api import (
 from ralnode.core import events as ev
 from ralnode.core.engine import Engine
 from ralnode.core.engine_options import EngineOptions
+from ralnode.core.sync import SyncBody, encode_sync
+from ralnode.testing.authors import Author
 from ralnode.testing.fake_identity import FakeIdentity
 
 ANN = FakeIdentity("ann")
@@ -225,3 +227,14 @@ def test_idle_means_no_busy_loop() -> None:
         driven.tell(ev.Ticked())
         ticks += 1
         assert ticks < 600, "the engine wakes more than once a second with nothing to do"
+
+
+def test_a_node_known_only_from_its_record_is_planned_with_for_the_grace_and_no_longer() -> None:
+    driven, bob = Driven(), Author("bob")
+    bob.unix_ms = driven.now.unix_ms
+    bob.introduce()
+    deltas = bob.catalogue.delta(driven.identity.id, {}, 10_000)
+    driven.tell(ev.SyncRequested(1, ANN.id, Address("10.0.0.2", 5), encode_sync(SyncBody(deltas=deltas))))
+    assert bob.id in [node.id for node in driven.engine.view(driven.now).nodes]
+    driven.wait(601)
+    assert bob.id not in [node.id for node in driven.engine.view(driven.now).nodes]
