@@ -218,9 +218,10 @@ class SimulatedNode:
             self._arm()
 
     def _hint(self) -> None:
-        """Static discovery: the known addresses, again and again."""
-        for address in self._known:
-            if address != self.transport_address:
+        """Static discovery: the known addresses, again and again while nobody has been found. Finding each other again
+        after a partition is the engine's business."""
+        if len(self.mind.live()) == 1:
+            for address in self._known:
                 self.tell(ev.PeerHinted(address, "static"))
         self.later(self.world.timings.hint_seconds * (0.9 + 0.2 * self.world.dice.random()), self._hint)
 

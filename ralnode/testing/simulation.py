@@ -25,8 +25,8 @@ VIEWS_SECONDS = 60.0
 """L1: so long after the faults have stopped all views are equal."""
 COPIES_SECONDS = 900.0
 SILENCE_SECONDS = 60.0
-SEEDS_OF_A_CLUSTER = 2
-"""How many addresses every node is told at its start."""
+KNOWN_PEERS_MAX = 20
+"""How many addresses a node is told when it joins, of those that joined before it."""
 
 OPTIONS = EngineOptions(repair_grace_seconds=20.0, repair_grace_last_copy_seconds=5.0)
 """Short graces, so that a death is repaired within a test."""
@@ -85,9 +85,9 @@ class Cluster:
         return [node for node in self.up() if node.lie is Lie.NONE and not node.boasts]
 
     def join(self, spec: NodeSpec = NodeSpec(), planner: Callable[[Context], Planner] | None = None) -> SimulatedNode:
-        """A new node, which knows the addresses of the first two."""
+        """A new node, which knows the addresses of some that joined before it."""
         number = len(self.nodes)
-        known = [node.transport_address for node in list(self.nodes.values())[:SEEDS_OF_A_CLUSTER]]
+        known = [node.transport_address for node in self.nodes.values()][-KNOWN_PEERS_MAX:]
         node = SimulatedNode(
             self.world,
             spec.name or f"n{number}",
