@@ -66,10 +66,12 @@ class Admission:
         puts = [entry.change for entry in group if isinstance(entry.change, PutBlocks)]
         reading = Transaction(self._index.writer, {}, 0)
         places = await reading.places(list({block.key for put in puts for block in put.offered}))
-        known = {key for key, place in places.items() if not place.is_linked}
+        linked = {key: place for key, place in places.items() if place.is_linked}
+        known = places.keys() - linked.keys()
         for put in puts:
             fresh = {block.key: block for block in put.offered if block.key not in known}
             put.blocks = list(fresh.values())
+            put.linked = linked
             known |= fresh.keys()
 
     def _refuse_too_much(self, group: Sequence[Entry], free_bytes: int) -> None:

@@ -49,7 +49,8 @@ def head(key: bytes, length: int) -> bytes:
 
 
 def head_bytes(key: bytes, length: int) -> int:
-    return varint.size(len(key) + length) + len(key)
+    size = len(key) + length
+    return len(key) + (1 if size < 1 << 7 else 2 if size < 1 << 14 else 3 if size < 1 << 21 else varint.size(size))
 
 
 def record_bytes(key: bytes, length: int) -> int:

@@ -47,20 +47,22 @@ class Change:
 
 
 class PutBlocks(Change):
-    """The writer sets `blocks` to those that are not owned yet."""
+    """The writer sets `blocks` to those that are not owned yet, and `linked` to where some of them lie by reference."""
 
     closes_group = False
 
     def __init__(self, offered: Sequence[Block], reservation: Reservation | None) -> None:
         self.offered = offered
         self.reservation = reservation
+        self.linked: dict[BlockKey, Place] = {}
 
     @property
     def row_count(self) -> int:
         return len(self.offered)
 
     async def apply(self, transaction: Transaction) -> None:
-        await transaction.own([block.key for block in self.blocks])
+        keys = [block.key for block in self.blocks]
+        await transaction.own(keys, [self.linked[key] for key in keys if key in self.linked])
 
 
 class SaveState(Change):
@@ -92,6 +94,10 @@ class LinkFile(Change):
         self._path = path
         self._stamp = stamp
         self._slices = {piece.key: piece for piece in slices}
+
+    @property
+    def row_count(self) -> int:
+        return len(self._slices)
 
     async def apply(self, transaction: Transaction) -> None:
         held = await transaction.places(list(self._slices))

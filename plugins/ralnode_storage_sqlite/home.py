@@ -108,3 +108,7 @@ class Home:
     def free_bytes(self) -> tuple[int, int]:
         """(free, total) of the disk with the segments."""
         return self._disk.free_bytes(self.segments)
+
+    def measure(self) -> tuple[int, int, int]:
+        """(size of the WAL, free, total)."""
+        return (self.wal_bytes(), *self.free_bytes())

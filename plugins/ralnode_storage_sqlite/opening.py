@@ -69,10 +69,14 @@ class Opened:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.writer.stop()
-        await self.index.close()
-        self.segments.close()
-        self.threads.stop()
+        try:
+            await self.writer.stop()
+            await self.index.close()
+        except sqlite3.Error as error:  # the last checkpoint: the next start does it
+            self.log.warning("the index could not be closed well: %s", error)
+        finally:
+            self.segments.close()
+            self.threads.stop()
 
 
 async def open_store(

@@ -119,15 +119,17 @@ class Rebuild:
     # --- what the old index knew
 
     def _keep_old(self, new: sqlite3.Connection) -> None:
-        if not self._home.index.exists():
+        """`index.old` is there when a run was cut short between taking the old index away and putting the new one in."""
+        path = self._home.index if self._home.index.exists() else self._old
+        if not path.exists():
             return
         try:
-            with contextlib.closing(schema.connect(self._home.index)) as old:
+            with contextlib.closing(schema.connect(path)) as old:
                 if schema.version(old) > schema.SCHEMA_VERSION:
-                    schema.prepare(old, self._home.index)  # says why not
+                    schema.prepare(old, path)  # says why not
                 self._keep(new, old)
         except sqlite3.Error as error:
-            self._log.warning("%s cannot be read to its end (%s): links may be lost", self._home.index, error)
+            self._log.warning("%s cannot be read to its end (%s): links may be lost", path, error)
         self._count_links(new)
 
     def _keep(self, new: sqlite3.Connection, old: sqlite3.Connection) -> None:

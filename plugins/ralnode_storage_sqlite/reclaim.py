@@ -86,7 +86,10 @@ class Reclaimer:
 
     async def _retire_empty(self) -> None:
         for row in [row for row in self._table.rows if not row.live_count and not self._writer.is_open(row.id)]:
-            await self._threads.write(self._disk.unlink, segment_path(self._home.segments, row.id))
+            try:
+                await self._threads.write(self._disk.unlink, segment_path(self._home.segments, row.id))
+            except OSError as error:
+                raise self._failed(error) from error
             await self._writer.submit(RetireSegment(row.id))
 
     # --- holes
@@ -96,8 +99,14 @@ class Reclaimer:
         try:
             return await self._threads.write(self._punch, dead)
         except OSError as error:
-            self._writer.fail(f"giving back space failed: {error.strerror}")
-            raise StorageError("the store is read-only: giving back space failed. Check the disk.") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StorageError:
+        self._writer.fail(f"giving back space failed: {error.strerror}")
+        return StorageError(
+            "the store is read-only since giving back space failed; what was to be deleted is. Check the disk, then "
+            "restart the node."
+        )
 
     def _punch(self, dead: Sequence[Place]) -> dict[int, int]:
         punched: dict[int, int] = {}

@@ -5,6 +5,7 @@ Between two `commit`s everything is provisional: `rollback` cuts it off again, a
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from ralnode_storage_sqlite.index import Place
 SEGMENT_BYTES_MIN: Final = MIB
 _SEGMENTS_PER_CAPACITY: Final = 64
 """Room for rewriting half a segment is kept free (see ledger.py), so one is only a small part of the capacity."""
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 UNACKNOWLEDGED_BYTES_MAX: Final = 256 * MIB
 """More than this behind the last indexed record cannot be the rest of an interrupted write: the index is an old one."""
@@ -37,15 +40,18 @@ def segment_length_bytes(option_bytes: int, capacity_bytes: int) -> int:
     return min(option_bytes, max(SEGMENT_BYTES_MIN, capacity_bytes // _SEGMENTS_PER_CAPACITY))
 
 
+class NoRoomError(OSError):
+    """The disk is full; what was being appended has been cut off again."""
+
+
 class SegmentWriter:
     """The open end of the log. `tail` is the segment to go on with (id, end), if there is one."""
 
-    def __init__(
-        self, disk: Disk, folder: Path, segment_bytes: int, tail: tuple[int, int] | None, last_id: int
-    ) -> None:
+    def __init__(self, disk: Disk, folder: Path, length_bytes: int, tail: tuple[int, int] | None, last_id: int) -> None:
         self._disk = disk
         self._folder = folder
-        self._segment_bytes = segment_bytes
+        self.length_bytes = length_bytes
+        """A segment is closed when the next record would make it longer. May be set at any time."""
         self._last_id = last_id
         self._ends: dict[int, int] = {}
         """Provisional ends of the segments written since the last commit."""
@@ -70,7 +76,19 @@ class SegmentWriter:
         return dict(self._ends)
 
     def append(self, blocks: Sequence[Block]) -> list[Place]:
-        """Writes records, not yet durable, and says where their data lie. Raises OSError; then roll back."""
+        """Writes records and syncs them; says where their data lie. Raises NoRoomError, nothing changed, or OSError:
+        then the store must not write again."""
+        try:
+            places = self._write(blocks)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self.rollback()
+            raise NoRoomError(*error.args) from error
+        self._sync()
+        return places
+
+    def _write(self, blocks: Sequence[Block]) -> list[Place]:
         places: list[Place] = []
         start = 0
         while start < len(blocks):
@@ -82,7 +100,7 @@ class SegmentWriter:
         segment, end = self._room_for(blocks[start])
         buffers: list[Buffer] = []
         first, stop = end, start
-        while stop < len(blocks) and (stop == start or end + _record_bytes(blocks[stop]) <= self._segment_bytes):
+        while stop < len(blocks) and (stop == start or end + _record_bytes(blocks[stop]) <= self.length_bytes):
             key, data = blocks[stop]
             head = carfile.head(key, len(data))
             buffers += (head, data)
@@ -97,7 +115,7 @@ class SegmentWriter:
     def _room_for(self, block: Block) -> tuple[int, int]:
         """The segment that the block goes to, and where in it; a new one if it would make the tail too long."""
         if self._tail is None or (
-            self._tail[1] + _record_bytes(block) > self._segment_bytes and self._tail[1] > len(carfile.HEADER)
+            self._tail[1] + _record_bytes(block) > self.length_bytes and self._tail[1] > len(carfile.HEADER)
         ):
             self._last_id += 1
             self._has_new_file = True
@@ -111,8 +129,7 @@ class SegmentWriter:
             self._descriptors[segment] = self._disk.open_to_write(segment_path(self._folder, segment))
         return self._descriptors[segment]
 
-    def sync(self) -> None:
-        """What was appended is durable on return. Any OSError here means that the store must not write again."""
+    def _sync(self) -> None:
         for segment in self._ends:
             self._disk.sync(self._descriptor(segment))
         if self._has_new_file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from logging import Logger
 from pathlib import Path
@@ -15,6 +16,7 @@ from ralnode.api import (
     Held,
     Reservation,
     StorageError,
+    StorageFullError,
     Usage,
     VerifyProgress,
 )
@@ -72,8 +74,10 @@ class SqliteStorage:
     async def close(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.close()
-            self._home.unlock()
+            try:
+                await opened.close()
+            finally:
+                self._home.unlock()
 
     # --- room
 
@@ -87,8 +91,11 @@ class SqliteStorage:
         return self._open.ledger.usage()
 
     async def set_capacity(self, capacity_bytes: int) -> None:
-        self._open.ledger.set_capacity(capacity_bytes)
+        opened = self._open
+        opened.ledger.set_capacity(capacity_bytes)
         self._capacity_bytes = capacity_bytes
+        length = segment_length_bytes(self._options.segment_bytes, capacity_bytes)
+        opened.ledger.segment_length_bytes = opened.segments.length_bytes = length
 
     # --- writing
 
@@ -109,7 +116,10 @@ class SqliteStorage:
         count = 0
         for piece in pieces(keys, ROWS_PER_CHANGE):
             count += await opened.writer.submit(DeleteBlocks(piece))
-        await opened.reclaimer.give_back()
+        with contextlib.suppress(
+            StorageFullError
+        ):  # the blocks are gone; their bytes follow when there is room to note it
+            await opened.reclaimer.give_back()
         return count
 
     async def save_state(self, items: Mapping[bytes, bytes | None]) -> None:

@@ -59,11 +59,11 @@ class Transaction:
             found.update((row[0], Place(*row[1:])) for row in await self.rows(sql, piece))
         return found
 
-    async def own(self, keys: Sequence[BlockKey]) -> None:
-        """Records appended blocks; a linked one becomes owned."""
+    async def own(self, keys: Sequence[BlockKey], linked: Iterable[Place]) -> None:
+        """Records appended blocks. `linked`: where those of them lie that become owned by it."""
         if not keys:
             return
-        for place in (await self.places(keys)).values():
+        for place in linked:
             self._count(b"", place, -1)
         for key in keys:
             self._count(key, self.appended[key], 1)

@@ -23,7 +23,7 @@ from ralnode_storage_sqlite.index import Index, Place
 from ralnode_storage_sqlite.ledger import Ledger
 from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.schema import PAGE_BYTES
-from ralnode_storage_sqlite.segments import SegmentWriter
+from ralnode_storage_sqlite.segments import NoRoomError, SegmentWriter
 from ralnode_storage_sqlite.table import Delta, SegmentTable
 from ralnode_storage_sqlite.threads import Threads
 from ralnode_storage_sqlite.transaction import Transaction
@@ -32,7 +32,6 @@ _GROUP_ROWS_MAX: Final = 2000
 _WAITING_MAX: Final = 1024
 """Changes submitted and not begun; further callers wait to submit theirs."""
 _WAIT_MILLISECONDS_MAX: Final = 50
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Writer:
@@ -168,15 +167,11 @@ class Writer:
             return {}
         try:
             places = await self._threads.write(self._segments.append, blocks)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            await self._threads.write(self._segments.rollback)
+        except NoRoomError as error:
             for entry in group:
                 if isinstance(entry.change, PutBlocks | MoveBlocks):  # one without new blocks may rely on another's
                     entry.fail(StorageFullError(f"the disk is full ({error.strerror}). Nothing was stored. Make room."))
             return {}
-        await self._threads.write(self._segments.sync)
         return dict(zip((block.key for block in blocks), places, strict=True))
 
     async def _commit(self, group: Sequence[Entry], appended: Mapping[BlockKey, Place]) -> None:
@@ -223,8 +218,9 @@ class Writer:
         ledger = self._ledger
         try:
             ledger.index_bytes = await self._index.page_count() * PAGE_BYTES
-            ledger.wal_bytes = max(ledger.wal_bytes, await self._threads.write(self._home.wal_bytes))
-            ledger.disk_free_bytes, ledger.disk_total_bytes = await self._threads.write(self._home.free_bytes)
+            wal_bytes, free_bytes, total_bytes = await self._threads.write(self._home.measure)
+            ledger.wal_bytes = max(ledger.wal_bytes, wal_bytes)
+            ledger.disk_free_bytes, ledger.disk_total_bytes = free_bytes, total_bytes
         except (OSError, StorageError):
             self._log.warning("cannot measure the store", exc_info=True)
 

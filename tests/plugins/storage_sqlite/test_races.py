@@ -1,0 +1,157 @@
+"""What happens at the same time: reads under rewriting and deleting, writes that nobody waits for, a busy event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ralnode.api import Held
+from ralnode.testing.store_under_test import keys_of, make_block, make_blocks
+from ralnode_storage_sqlite.disk import Disk
+
+Open = Callable[..., Awaitable[Any]]
+
+
+class PausedDisk(Disk):
+    """Holds the next opening of a file for reading, or the next sync, until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.holds: str = ""
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    def hold(self, call: str) -> None:
+        self.holds = call
+        self.reached.clear()
+        self.go_on.clear()
+
+    async def is_reached(self) -> None:
+        assert await asyncio.to_thread(self.reached.wait, 10)
+
+    def _pause(self, call: str) -> None:
+        if self.holds == call:
+            self.holds = ""
+            self.reached.set()
+            assert self.go_on.wait(10)
+
+    def open_to_read(self, path: Path | bytes) -> int:
+        self._pause("open")
+        return super().open_to_read(path)
+
+    def sync(self, descriptor: int) -> None:
+        self._pause("sync")
+        super().sync(descriptor)
+
+
+async def test_a_block_that_moves_while_it_is_read_is_still_read(open_store: Open) -> None:
+    disk, lost = PausedDisk(), []
+    store = await open_store(disk=disk, lost=lost, segment_bytes=400_000)
+    blocks = make_blocks(300, 3000)
+    await store.put(blocks)
+    kept = blocks[0]
+    disk.hold("open")
+    reading = asyncio.create_task(store.get(kept.key))
+    await disk.is_reached()
+    before = (await store._opened.index.places([kept.key]))[kept.key]
+    await store.delete(keys_of(blocks[1:]))
+    for _ in range(1000):
+        if before.file not in {row.id for row in await store._opened.index.segments()}:
+            break
+        await asyncio.sleep(0.005)
+    disk.go_on.set()
+    assert await reading == kept.data
+    assert (await store._opened.index.places([kept.key]))[kept.key] != before
+    assert not lost
+
+
+async def test_a_block_deleted_while_it_is_read_is_gone_and_not_bad(open_store: Open, tmp_path: Path) -> None:
+    disk, lost = PausedDisk(), []
+    store = await open_store(disk=disk, lost=lost)
+    blocks = make_blocks(3, 50_000)
+    await store.put(blocks)
+    disk.hold("open")
+    reading = asyncio.create_task(store.get_many(keys_of(blocks)))
+    await disk.is_reached()
+    await store.delete([blocks[1].key])
+    disk.go_on.set()
+    assert await reading == [blocks[0].data, None, blocks[2].data]
+    assert not lost
+
+
+async def test_reads_do_not_wait_for_writes(open_store: Open) -> None:
+    disk = PausedDisk()
+    store = await open_store(disk=disk)
+    blocks = make_blocks(4, 50_000)
+    await store.put(blocks[:2])
+    disk.hold("sync")
+    writing = asyncio.create_task(store.put(blocks[2:]))
+    await disk.is_reached()
+    assert await store.get_many(keys_of(blocks)) == [blocks[0].data, blocks[1].data, None, None]
+    assert await store.held(keys_of(blocks)) == [Held.OWNED] * 2 + [Held.NO] * 2
+    assert await store.load_state(b"") == {}
+    assert not writing.done()
+    assert store.usage().reserved_bytes >= 100_000, "what is being written is spoken for"
+    disk.go_on.set()
+    await writing
+    assert await store.get_many(keys_of(blocks)) == [block.data for block in blocks]
+
+
+async def test_puts_that_come_while_one_is_written_share_one_sync(open_store: Open, faulty_disk: Any) -> None:
+    store = await open_store(disk=faulty_disk)
+    blocks = make_blocks(64, 5000)
+    await store.put([make_block(999, 100)])
+    before = faulty_disk.calls.count("sync")
+    await asyncio.gather(*(store.put([block]) for block in blocks))
+    assert faulty_disk.calls.count("sync") - before <= 2
+    assert await store.held(keys_of(blocks)) == [Held.OWNED] * 64
+
+
+async def test_closing_finishes_what_was_submitted(open_store: Open) -> None:
+    store = await open_store()
+    blocks = make_blocks(20, 50_000)
+    puts = [asyncio.create_task(store.put([block])) for block in blocks]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*puts)
+    again = await open_store()
+    assert await again.held(keys_of(blocks)) == [Held.OWNED] * 20
+
+
+async def longest_stall(work: Awaitable[Any]) -> float:
+    """Seconds that the event loop was away at most while `work` ran."""
+    worst, task = 0.0, asyncio.ensure_future(work)
+    while not task.done():
+        start = time.perf_counter()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.perf_counter() - start - 0.001)
+    await task
+    return worst
+
+
+@pytest.mark.parametrize("what", ["put", "get", "held", "delete", "verify"])
+async def test_the_event_loop_is_never_away_for_long(open_store: Open, what: str) -> None:
+    """The bar is 50 ms; a loaded test machine is given some more."""
+    store = await open_store()
+    large, small = make_blocks(64, 1 << 20), make_blocks(3000, 500)
+    await store.put(small)
+    if what != "put":
+        await store.put(large)
+
+    async def verify() -> None:
+        async for _ in store.verify():
+            pass
+
+    work: dict[str, Callable[[], Awaitable[Any]]] = {
+        "put": lambda: store.put(large),
+        "get": lambda: store.get_many(keys_of(large + small)),
+        "held": lambda: store.held(keys_of(small) * 50),
+        "delete": lambda: store.delete(keys_of(large + small)),
+        "verify": verify,
+    }
+    assert await longest_stall(work[what]()) < 0.15
