@@ -140,8 +140,8 @@ def _entry_of(found: Reading, path: str) -> Entry:
 def _check_name(name: str, path: str) -> None:
     """A folder made by somebody else may hold names that no file system takes, or that lead out of it."""
     try:
-        if "/" in name:
-            raise UsageError(f"{name!r} holds a slash")
+        if not name or "/" in name:
+            raise UsageError(f"{name!r} is no name")
         check_path(path)
     except UsageError as error:
         raise RefusedError(f"the folder holds an entry that cannot be written to a disk: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ralnode.api import Block, Reservation, Storage, StorageFullError, UsageError
-from ralnode.api.limits import MIB, PUT_BATCH_BLOCKS, PUT_BATCH_BYTES
+from ralnode.api.limits import KIB, MIB, PUT_BATCH_BLOCKS, PUT_BATCH_BYTES
 from ralnode.dag import cid
 from ralnode.dag.car import CarReader
 from ralnode.dag.errors import DagError
@@ -57,7 +57,7 @@ class CarImport:
         return [await self._source(root, len(roots)) for root in dict.fromkeys(roots)]
 
     async def _reserve(self) -> Reservation:
-        needed = self._size_bytes + self._size_bytes // MEAN_BLOCK_BYTES * BLOCK_OVERHEAD_BYTES + MIB
+        needed = self._size_bytes + self._size_bytes // MEAN_BLOCK_BYTES * BLOCK_OVERHEAD_BYTES + 64 * KIB
         try:
             return await self._storage.reserve(needed)
         except StorageFullError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,15 +36,23 @@ from ralnode.api import (
     Versions,
     View,
 )
+from ralnode.cli.client import NodeClient
 from ralnode.core import events as ev
 from ralnode.core.engine import Engine
 from ralnode.core.engine_options import EngineOptions
 from ralnode.dag import cid
 from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
+from ralnode.host.blockfinder import BlockFinder
 from ralnode.host.commands import VerifyJob, answer
+from ralnode.host.control.app import control_app
+from ralnode.host.control.server import ControlServer
+from ralnode.host.dagindex import DagIndex
+from ralnode.host.ingest import Ingest
+from ralnode.host.reading import Reader
 from ralnode.testing.fake_identity import FakeIdentity
 from ralnode.testing.memory_storage import MemoryStorage
 
+LOG = logging.getLogger("test of the control socket")
 LEAVES = [b"leaf %d" % i for i in range(10)]
 FILM = Source(cid.make(cid.DAG_PB, b"film"), "film", 60, 10, 60, 1, 50)
 BOOK = Source(cid.make(cid.RAW, b"book"), "book", 4, 1, 4, 0, 0, copies=3)
@@ -120,14 +130,16 @@ class FakeReading:
 
     name: str
     kind: str
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     target: str = ""
     children: dict[str, FakeReading] = field(default_factory=dict)
     fails_at: int | None = None
+    ended_at: int | None = None
+    """Where reading was when it was left."""
 
     @property
     def cid(self) -> bytes:
-        return cid.make(cid.RAW, repr((self.kind, self.data, self.target, sorted(self.children))).encode())
+        return cid.make(cid.RAW, f"{self.kind} {self.name}".encode())
 
     @property
     def size_bytes(self) -> int:
@@ -135,10 +147,15 @@ class FakeReading:
 
     async def read(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         stop = len(self.data) if length is None else min(len(self.data), offset + length)
-        for at in range(offset, stop, 1 << 21):
-            if self.fails_at is not None and at >= self.fails_at:
-                raise NotFoundError("nobody has this block")
-            yield self.data[at : min(stop, at + (1 << 21))]
+        at = offset
+        try:
+            for at in range(offset, stop, 1 << 21):
+                if self.fails_at is not None and at >= self.fails_at:
+                    raise NotFoundError("nobody has this block")
+                await asyncio.sleep(0)  # a real one waits for its store
+                yield self.data[at : min(stop, at + (1 << 21))]
+        finally:
+            self.ended_at = at
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes, int]]:
         for name, child in self.children.items():
@@ -146,10 +163,13 @@ class FakeReading:
 
 
 class FakeControl:
-    """`NodeControl` over a tree in memory."""
+    """`NodeControl` over a tree in memory, and the real reader for everything else."""
+
+    reading = FakeReading
 
     def __init__(self, node: ControlNode) -> None:
         self._node = node
+        self._reader = Reader(BlockFinder(node.storage, node.transport, node.engine, node.dag), node.engine)
         self.tree: dict[str, FakeReading] = {}
         self.change_count = 2
         self.open_count = 0
@@ -171,6 +191,8 @@ class FakeControl:
         self.open_count += 1
         first, _, rest = reference.partition("/")
         found = self.tree.get(first) or next((r for r in self.tree.values() if cid.to_text(r.cid) == first), None)
+        if found is None:
+            return await self._reader.open(reference)
         for part in filter(None, rest.split("/")):
             found = found.children.get(part) if found else None
         if found is None:
@@ -198,6 +220,9 @@ class ControlNode:
         self.planner = EverythingPlanner()
         self.transport = wire.of(self.identity.id)
         self.verify_job = VerifyJob(lambda: self.storage)
+        self.dag = DagIndex(self.storage)
+        self.ingest = Ingest(self.storage, self.dag)
+        self.default_copies = 2
         self.control = FakeControl(self)
         self.hinted: list[Address] = []
         self.stops: list[float | None] = []
@@ -266,6 +291,9 @@ class ControlNode:
         await self.storage.set_capacity(capacity_bytes)
         self.tell(ev.NodeChanged(capacity_bytes=capacity_bytes))
 
+    async def publish(self, source: Source, holding: Holding) -> None:
+        self.tell(ev.SourcePublished(source, holding))
+
     async def withdraw(self, root: Root) -> None:
         self.tell(ev.SourceWithdrawn(root))
 
@@ -310,3 +338,11 @@ def short_folder() -> Iterator[Path]:
     """A folder with a short path: that of a unix socket may have 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="ral-", dir="/tmp") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+async def client(node: ControlNode, short_folder: Path) -> AsyncIterator[NodeClient]:
+    """The client of the command line, to be called in threads, with `node` behind it."""
+    async with ControlServer(control_app(node, LOG), short_folder / "node.sock"):
+        yield NodeClient([short_folder / "node.sock"])
+    node.ingest.close()

@@ -73,7 +73,7 @@ async def test_a_file_that_is_no_socket_is_never_removed(place: Path) -> None:
 
 async def test_a_place_that_cannot_be_used_is_named(place: Path) -> None:
     place.write_text("")
-    with pytest.raises(LocalError, match="Not a directory.*--socket"):
+    with pytest.raises(LocalError, match="Choose another place with --socket"):
         bind(place / "x.sock")
 
 
