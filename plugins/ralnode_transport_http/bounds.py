@@ -53,6 +53,9 @@ IDLE_SECONDS: Final = 90.0
 CLIENT_IDLE_SECONDS: Final = 30.0
 """State is exchanged every 10 s: those connections stay, forgotten ones go."""
 
+ADDRESSES_MAX: Final = 8
+"""Of one peer that are tried, 3 s each. A machine has two or three."""
+
 IDLE_PER_PEER_MAX: Final = 4
 """FETCH_TASKS_MAX streams may end at once."""
 

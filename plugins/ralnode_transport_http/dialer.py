@@ -142,7 +142,7 @@ class Dialer:
 
     def _dial(self, peer: Peer, cancel: Cancel) -> Link:
         failures: list[str] = []
-        for address in peer.addresses:
+        for address in peer.addresses[: bounds.ADDRESSES_MAX]:
             try:
                 return self._connect(peer.id, address, cancel)
             except (OSError, PeerError) as error:

@@ -46,7 +46,7 @@ class Listener:
         self.port = self._socket.getsockname()[1]
 
     async def accept_all(self) -> None:
-        """Returns never. Raises OSError when the socket fails."""
+        """Returns never. Raises LocalError when the socket fails."""
         assert self._socket is not None
         loop = asyncio.get_running_loop()
         while True:
@@ -54,7 +54,7 @@ class Listener:
                 accepted, where = await loop.sock_accept(self._socket)
             except OSError as error:
                 if error.errno not in _OUT_OF_FILES:
-                    raise
+                    raise LocalError(f"cannot listen for peers any longer: {error.strerror}") from error
                 self._log.warning("cannot accept connections for now: %s", error.strerror)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue

@@ -34,9 +34,11 @@ class Sender:
         if self._is_lost or self._transport.is_closing():
             raise ConnectionAbortedError("the peer is gone")
         self._transport.writelines(pieces)
-        if not self._has_room.is_set():
-            async with asyncio.timeout(self._stall_seconds):
-                await self._has_room.wait()
+        if self._has_room.is_set():
+            await asyncio.sleep(0)  # a fast reader must not keep the loop from anybody else, nor from news of its own end
+            return
+        async with asyncio.timeout(self._stall_seconds):
+            await self._has_room.wait()
 
     async def send_chunk(self, pieces: Pieces) -> None:
         """One chunk of a body whose length is not known (RFC 9112 section 7.1)."""
