@@ -1,7 +1,7 @@
 """A plugin for the lifecycle tests: every role, harmless unless an option tells it to fail. Copied into a drop-in directory.
 
-`fail` says where: build, start, wait or stop, with `error` the kind. `hang` says where to wait for ever; `block` where to
-hold up the whole event loop.
+`fail` says where: build, start, wait or stop, with `error` the kind. `hang` says where to wait for ever, `stubborn` so that
+cancelling does not help, and `block` where to hold up the whole event loop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ralnode.api import (
+    Address,
     ConfigError,
     Hint,
     LocalError,
@@ -32,6 +33,7 @@ class Trouble:
     fail: str = ""
     error: str = "local"
     hang: str = ""
+    stubborn: bool = False
     block: str = ""
     times: int = 1_000_000
     """How often to fail."""
@@ -50,7 +52,7 @@ class Troubled:
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
-                    if where != "stop":
+                    if not self.options.stubborn:
                         raise
         if self.options.block == where:
             time.sleep(60)
@@ -94,7 +96,7 @@ class Service(Troubled):
     async def start(self, *arguments: Any) -> None:
         await self.at("start")
         for report in arguments[:1]:
-            report(Hint(("192.0.2.1", 1), "test"))  # type: ignore[arg-type]
+            report(Hint(Address("192.0.2.1", 1), "test"))
         print(f"{self.name} starts", flush=True)
 
     async def wait(self) -> None:
@@ -109,6 +111,9 @@ class Service(Troubled):
 
 class Transport(Service):
     port = 4242
+
+    async def start(self, service: Any) -> None:
+        await super().start()
 
     async def sync(self, peer: Any, body: bytes) -> Any:
         raise UnavailableError("nobody is there")

@@ -61,15 +61,15 @@ class Lab:
         self.processes.append(process)
         return process
 
-    def until(self, message: str, seconds: float = START_SECONDS) -> list[str]:
+    def until(self, message: str) -> list[str]:
         """What systemd hears up to and with this message."""
         heard: list[str] = []
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + START_SECONDS
         while message not in heard:
-            ready, _, _ = select.select([self.systemd], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise AssertionError(f"no {message} within {seconds} s, only {heard}; {self.kill()}")
-            heard.append(self.systemd.recv(4096).decode())
+            if select.select([self.systemd], [], [], 0.05)[0]:
+                heard.append(self.systemd.recv(4096).decode())
+            elif self.processes[-1].poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"no {message}, only {heard}; {self.close()}")
         return heard
 
     def heard(self) -> list[str]:
@@ -78,15 +78,16 @@ class Lab:
             found.append(self.systemd.recv(4096).decode())
         return found
 
-    def kill(self) -> list[str]:
+    def close(self) -> list[str]:
+        """What those that still had something to say have said."""
+        said = []
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
-        return [process.communicate()[0] for process in self.processes]
-
-    def close(self) -> None:
-        self.kill()
+            if process.stdout is not None and not process.stdout.closed:
+                said.append(process.communicate()[0])
         self.systemd.close()
+        return said
 
 
 @pytest.fixture
@@ -208,72 +209,19 @@ def test_a_planner_that_hangs_does_not_keep_the_process_alive(lab: Lab) -> None:
 # --- what ends a node -------------------------------------------------------------------------------------------------
 
 ENDS = [
-    ({"storage.fake": {"fail": "start", "error": "storage"}}, 74, "storage fails at start"),
-    ({"storage.fake": {"fail": "start", "error": "odd"}}, 74, "cannot start the block store: ZeroDivisionError"),
-    ({"storage.fake": {"fail": "start", "error": "config"}}, 78, "storage fails at start"),
-    ({"storage.fake": {"fail": "build", "error": "odd"}}, 78, "cannot build the storage 'fake' of plugin t_fakes"),
-    ({"transport.fake": {"fail": "start"}}, 74, "transport fails at start"),
-    ({"ui.fake": {"fail": "start"}}, 74, "ui fails at start"),
-    ({"gateway.fake": {"fail": "start", "error": "odd"}}, 74, "cannot start the gateway fake"),
+    ({"storage.fake": {"fail": "start", "error": "storage"}}, 74, "error: storage fails at start"),
     ({"storage.fake": {"fial": "start"}}, 78, "unknown key 'fial'; did you mean 'fail'"),
     ({"node ]\n[storage": {}}, 78, "cannot read the configuration"),
+    ({"transport.fake": {"fail": "wait", "error": "odd"}}, 74, "transport failed: ZeroDivisionError"),
 ]
 
 
 @pytest.mark.parametrize(("config", "code", "message"), ENDS)
-def test_a_failure_before_ready_ends_the_start_with_its_exit_code(
-    lab: Lab, config: dict[str, Any], code: int, message: str
-) -> None:
+def test_a_failure_becomes_one_line_and_an_exit_code(lab: Lab, config: dict[str, Any], code: int, message: str) -> None:
     lab.config = config
     found, output = end(lab.start())
     assert (found, message in output) == (code, True), output
-    assert "READY=1" not in lab.heard()
     assert "Traceback" not in output
-    assert ("storage closes" in output) == ("fails at start" in output or "cannot start" in output)
-
-
-RUNNING = [
-    ({"transport.fake": {"fail": "wait"}}, 74, "transport fails at wait"),
-    ({"transport.fake": {"fail": "wait", "error": "odd"}}, 74, "transport failed: ZeroDivisionError"),
-    ({"storage.fake": {"fail": "save", "error": "storage"}}, 74, "storage fails at save"),
-]
-
-
-@pytest.mark.parametrize(("config", "code", "message"), RUNNING)
-def test_an_essential_part_that_fails_ends_the_node_with_its_exit_code(
-    lab: Lab, config: dict[str, Any], code: int, message: str
-) -> None:
-    lab.config = config
-    found, output = end(lab.start())
-    assert (found, message in output) == (code, True), output
-    assert "storage closes" in output
-    assert "Traceback" not in output
-
-
-OPTIONAL = [
-    {"discovery.fake": {"fail": "start", "times": 1}},
-    {"discovery.fake": {"fail": "wait", "times": 1, "error": "odd"}},
-    {"ui.fake": {"fail": "wait", "times": 1, "error": "odd"}},
-    {"gateway.fake": {"fail": "wait", "times": 1}},
-    {"planner.fake": {"fail": "plan", "error": "odd"}},
-]
-
-
-@pytest.mark.parametrize("config", OPTIONAL)
-def test_an_optional_part_that_fails_does_not_end_the_node(lab: Lab, config: dict[str, Any]) -> None:
-    lab.config = config
-    process = lab.start()
-    lab.until("READY=1")
-    time.sleep(2.5)  # the first restart is a second later, the first plan as well
-    assert process.poll() is None
-    code, output, _seconds = stop(process)
-    assert code == 0, output
-    if "planner.fake" in config:
-        assert "planner fake/1 failed: ZeroDivisionError" in output
-    else:
-        name = next(iter(config)).partition(".")[0]
-        assert f"{name} fake is down: " in output
-        assert output.count(f"{name} starts") == (1 if "start" in config.get("discovery.fake", {}).values() else 2)
 
 
 def test_two_nodes_do_not_share_a_data_directory(lab: Lab) -> None:
@@ -305,22 +253,6 @@ def test_with_no_plugin_at_all_it_starts_says_what_it_cannot_do_and_stops_cleanl
     assert not lab.data.exists(), "nothing was changed"
 
 
-def test_a_lacking_role_ends_the_start(lab: Lab) -> None:
-    text = (lab.plugins / FAKES.name).read_text()
-    (lab.plugins / FAKES.name).write_text(text.replace("@hookimpl\ndef provide_planner", "def provide_planner"))
-    code, output = end(lab.start())
-    assert code == 78
-    assert "no plugin provides a planner: it cannot decide which blocks to keep" in output
-
-
-def test_a_refused_plugin_is_logged_and_the_node_runs_without_it(lab: Lab) -> None:
-    (lab.plugins / "ralnode_t_bad.py").write_text("import sys\nsys.exit(3)\n")
-    (lab.plugins / "ralnode_t_bad.py").chmod(0o644)
-    code, output = end(lab.start(RALNODE_PLUGINS="t_fakes,t_bad"))
-    assert code == 78, "it was asked for by name"
-    assert "t_bad: cannot be imported: SystemExit: 3" in output
-
-
 # --- systemd ----------------------------------------------------------------------------------------------------------
 
 
@@ -329,7 +261,7 @@ def test_the_watchdog_is_pinged_until_the_store_no_longer_answers(lab: Lab) -> N
     heard = lab.until("READY=1")
     while heard.count("WATCHDOG=1") < 3:
         heard += lab.until("WATCHDOG=1")
-    stop(process)
+    assert stop(process)[0] == 0
     lab.heard()
     lab.config = {"storage.fake": {"hang": "answer"}}
     lab.start(WATCHDOG_USEC="200000")
