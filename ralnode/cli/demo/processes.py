@@ -118,6 +118,12 @@ class DemoCluster:
 
     @property
     def files(self) -> Path:
+        """Where the files are made."""
+        return self.folder / "made"
+
+    @property
+    def seeded(self) -> Path:
+        """What the seeder watches; empty until `seed`."""
         return self.folder / "files"
 
     @property
@@ -143,7 +149,8 @@ class DemoCluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, capacities: Sequence[int]) -> None:
-        """The first node seeds `files`; every node is told where the first one listens, and mDNS may find more."""
+        """The first node watches `seeded`; every node is told where the first one listens, and mDNS may find more."""
+        self.seeded.mkdir()
         ports = free_ports(len(capacities))
         code, group = JoinCode(secrets.token_bytes(32)).encode(), f"demo-{secrets.token_hex(4)}"
         for place, capacity in enumerate(capacities):
@@ -155,10 +162,15 @@ class DemoCluster:
                 CONFIG.format(
                     name=node.name, group=group, data=node.folder / "data", capacity=node.capacity_bytes, code=code,
                     transport=node.ports.transport, gossip=node.ports.gossip, page=node.ports.page,
-                    sources=f'sources_dir = "{self.files}"\n' if is_seeder else "",
+                    sources=f'sources_dir = "{self.seeded}"\n' if is_seeder else "",
                     peers="" if is_seeder else f'"127.0.0.1:{self.seeder.ports.transport}"',
                 )
             )  # fmt: skip
+
+    def seed(self) -> None:
+        """Hands the files to the node that watches for them."""
+        for path in self.files.iterdir():
+            path.rename(self.seeded / path.name)
 
     def check_room(self, size_bytes: int, copies: int) -> None:
         """Raises LocalError when the disk of the demo's folder is too small, before anything is written."""

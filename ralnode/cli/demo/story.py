@@ -71,19 +71,21 @@ class Story:
 
     def _acts(self, watcher: Watcher, sources: list[str], file_count: int, data_bytes: int) -> Outcome:
         cluster, stage = self._cluster, self._stage
-        started, scene = self._until(watcher, lambda s: all(look.me for look in s.looks), START_SECONDS_MAX, "start")
+        formed, scene = self._until(watcher, _is_formed, START_SECONDS_MAX, "start and find each other")
         page = next((look.me.page_url for look in scene.looks if look.me), "")
-        stage.say(f"▸ {len(cluster.nodes)} nodes run, {cluster.seeder.name} seeds. Status page: {page}", "bold")
+        stage.say(f"▸ {len(cluster.nodes)} nodes found each other after {formed:.1f} s. Status page: {page}", "bold")
+        cluster.seed()
+        stage.say(f"▸ {cluster.seeder.name} is given the files; the others shall find, plan, fetch and serve them")
         patience = SPREAD_SECONDS_MAX + data_bytes * COPIES / SPREAD_BYTES_PER_SECOND_MIN
         spread, scene = self._until(watcher, lambda s: s.is_whole, patience, "spread every block to its copies")
         blocks = sum(source.leaf_count for source in scene.running[0].status.sources) if scene.running[0].status else 0
-        stage.say(f"▸ all {blocks:,} blocks have {COPIES} copies after {started + spread:.1f} s", "bold")
+        stage.say(f"▸ all {blocks:,} blocks have {COPIES} copies after {spread:.1f} s", "bold")
         compared = self._compare(sources)
         victim, notice, repair, repaired = self._kill(watcher, scene, patience)
         compared += self._compare(sources)
         return Outcome(
             nodes=len(cluster.nodes), files=file_count, size_bytes=data_bytes, blocks=blocks, killed=victim.name,
-            spread_seconds=started + spread, notice_seconds=notice, repair_seconds=repair, repaired_bytes=repaired,
+            spread_seconds=spread, notice_seconds=notice, repair_seconds=repair, repaired_bytes=repaired,
             compared_bytes=compared, page=page,
         )  # fmt: skip
 
@@ -93,7 +95,7 @@ class Story:
         began, compared = time.monotonic(), 0
         for place, name in enumerate(sources):
             reader = readers[place % len(readers)]
-            compared += compare(reader.client.frames("/v1/read", {"ref": name}), self._cluster.files / name)
+            compared += compare(reader.client.frames("/v1/read", {"ref": name}), self._cluster.seeded / name)
         seconds = max(1e-3, time.monotonic() - began)
         through = ", ".join(node.name for node in readers)
         self._stage.say(
@@ -138,6 +140,11 @@ class Story:
                     f"the nodes did not {what} within {seconds_max:.0f} s. Their last words:\n{words}"
                 )
             time.sleep(LOOK_SECONDS)
+
+
+def _is_formed(scene: Scene) -> bool:
+    """Everybody answers, and knows everybody."""
+    return all(look.me for look in scene.running) and scene.everybody_knows_who_lives
 
 
 def _loss_is_known(scene: Scene) -> bool:
