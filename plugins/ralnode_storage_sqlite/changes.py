@@ -1,7 +1,7 @@
 """Everything that can be done to a store, as small objects that the writer carries out in groups.
 
-`blocks` are appended before the transaction begins; `apply` then says what they mean. A change that removes something
-closes its group, so that what a later put was told about held blocks is still true when it is carried out.
+`blocks` are appended before the transaction begins; `apply` then says what they mean. In a group, puts come before links
+and both before anything that removes or moves: what a put was told about held blocks is then still true when it is applied.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ralnode_storage_sqlite.transaction import Transaction
 ROWS_PER_CHANGE: Final = 200
 """Long lists of keys are carried out in pieces, so that others are served in between and the WAL keeps its size."""
 
+ANY_RANK: Final = -1
+
 _GONE: Final = Stamp(-1, -1, -1)
 """Of a linked file whose blocks are being dropped: no file has it."""
 
@@ -34,7 +36,8 @@ class Found(NamedTuple):
 class Change:
     """The base: something that touches rows only. An `apply` that raises StorageError has changed nothing yet."""
 
-    closes_group = True
+    rank = 2
+    """A change may follow those of its own rank and of lower ones into a group."""
     blocks: Sequence[Block] = ()
     """To append."""
 
@@ -49,7 +52,7 @@ class Change:
 class PutBlocks(Change):
     """The writer sets `blocks` to those that are not owned yet, and `linked` to where some of them lie by reference."""
 
-    closes_group = False
+    rank = 0
 
     def __init__(self, offered: Sequence[Block], reservation: Reservation | None) -> None:
         self.offered = offered
@@ -66,7 +69,9 @@ class PutBlocks(Change):
 
 
 class SaveState(Change):
-    closes_group = False
+    """Small documents; they have nothing to do with blocks."""
+
+    rank = ANY_RANK
 
     def __init__(self, items: Mapping[bytes, bytes | None]) -> None:
         self._items = items
@@ -89,6 +94,8 @@ class SaveState(Change):
 
 class LinkFile(Change):
     """Some slices of one file; those held already are skipped."""
+
+    rank = 1
 
     def __init__(self, path: bytes, stamp: Stamp, slices: Sequence[FileSlice]) -> None:
         self._path = path

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from ralnode.api import Block, BlockKey, StorageError, StorageFullError
 from ralnode_storage_sqlite.admission import Admission, Entry
-from ralnode_storage_sqlite.changes import Change, MoveBlocks, PutBlocks, SealTail
+from ralnode_storage_sqlite.changes import ANY_RANK, Change, MoveBlocks, PutBlocks, SealTail
 from ralnode_storage_sqlite.home import Home
 from ralnode_storage_sqlite.index import Index, Place
 from ralnode_storage_sqlite.ledger import Ledger
@@ -28,7 +28,6 @@ from ralnode_storage_sqlite.table import Delta, SegmentTable
 from ralnode_storage_sqlite.threads import Threads
 from ralnode_storage_sqlite.transaction import Transaction
 
-_GROUP_ROWS_MAX: Final = 2000
 _WAITING_MAX: Final = 1024
 """Changes submitted and not begun; further callers wait to submit theirs."""
 _WAIT_MILLISECONDS_MAX: Final = 50
@@ -130,17 +129,21 @@ class Writer:
         await asyncio.sleep(0 if self._is_stopping else wait_milliseconds / 1000)
 
     def _take_group(self) -> list[Entry]:
+        """As much as waits, in its order, and as one fsync, one commit and the WAL are good for; one change at least."""
         group: list[Entry] = []
-        size_bytes = row_count = 0
+        size_bytes = row_count = rank = 0
         while self._waiting:
             change = self._waiting[0].change
             size_bytes += sum(len(block.data) for block in _offered(change))
             row_count += change.row_count
-            if group and (size_bytes > self._options.group_bytes or row_count > _GROUP_ROWS_MAX):
+            if group and (
+                size_bytes > self._options.group_bytes
+                or self._ledger.wal_growth(row_count) > self._ledger.wal_bytes
+                or ANY_RANK < change.rank < rank
+            ):
                 break
+            rank = max(rank, change.rank)
             group.append(self._waiting.popleft())
-            if change.closes_group:
-                break
         return group
 
     async def _carry_out(self, group: Sequence[Entry]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import random
@@ -18,19 +17,19 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ralnode_storage_sqlite.options import SqliteOptions
-from ralnode_storage_sqlite.store import SqliteStorage
+from pairs import Figure, report
 
 from ralnode.api import Block, Context, FileSlice, Settings
 from ralnode.dag import cid
 from ralnode.testing.fake_identity import FakeIdentity
+from ralnode_storage_sqlite.options import SqliteOptions
+from ralnode_storage_sqlite.store import SqliteStorage
 
 MIB = 1 << 20
 PUT_BYTES = 8 * MIB
@@ -160,48 +159,51 @@ async def _fill_and_die(data_dir: Path, blocks: Sequence[Block]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def bench(mib: int, pairs: int, folder: Path) -> dict[str, float]:
+async def bench(mib: int, pairs: int, folder: Path) -> list[Figure]:
     blocks = make_blocks(mib)
     source = folder / "source"
     source.write_bytes(b"".join(block.data for block in blocks))
     os.sync()
-    figures: dict[str, list[float]] = {}
+    rows: list[dict[str, float]] = []
     for _ in range(pairs):
-        copy = measure_copy(source, folder)
-        hashing = measure_hash(source)
+        row = {"copy": measure_copy(source, folder), "hash": measure_hash(source)}
         for at_once in (4, 1):
-            put = await measure_put(blocks, folder, at_once)
-            figures.setdefault(f"copy_over_put_{at_once}", []).append(copy / put["seconds"])
-            figures.setdefault(f"put_{at_once}_mb_per_second", []).append(mib * 1.048576 / put["seconds"])
-            figures.setdefault("put_stall_ms", []).append(put["stall_seconds"] * 1000)
-            figures.setdefault("disk_ratio", []).append(put["disk_ratio"])
-        figures.setdefault("copy_mb_per_second", []).append(mib * 1.048576 / copy)
-        read = await measure_read(blocks, folder)
-        figures.setdefault("hash_over_read", []).append(hashing / read["read_seconds"])
-        for name, value in (await measure_links(source, blocks, folder)).items():
-            figures.setdefault(name, []).append(value)
-    for name, value in (await measure_many(folder)).items():
-        figures.setdefault(name, []).append(value)
-    result = {name: statistics.median(values) for name, values in figures.items()}
-    result["put_stall_ms_max"] = max(figures["put_stall_ms"])
-    return result
+            row |= {f"{name}_{at_once}": value for name, value in (await measure_put(blocks, folder, at_once)).items()}
+        rows.append(row | await measure_read(blocks, folder) | await measure_links(source, blocks, folder))
+    many = await measure_many(folder)
+
+    def median(name: str) -> float:
+        return statistics.median(row[name] for row in rows)
+
+    def ratio(what: str, ours: str, theirs: str, bar: float | None) -> Figure:
+        ratios = sorted(row[theirs] / row[ours] for row in rows)
+        shown = f"{median(ours):.2f} s against {median(theirs):.2f} s; ratios {ratios[0]:.2f} to {ratios[-1]:.2f}"
+        return Figure(what, statistics.median(ratios), "×", bar, at_least=True, detail=shown)
+
+    stall_ms = 1000 * max(row[f"stall_seconds_{at_once}"] for row in rows for at_once in (4, 1))
+    return [
+        ratio(f"durable put of {mib} MiB, four puts at once, ÷ cp + sync", "seconds_4", "copy", 1.2),
+        ratio("the same, one put at a time", "seconds_1", "copy", None),
+        ratio("verified reads, 8 MiB at a time, ÷ read and hash in one thread", "read_seconds", "hash", None),
+        Figure("on disk ÷ data: segments", max(median("disk_ratio_4"), median("disk_ratio_1")), "×", 1.01, False),
+        Figure("on disk ÷ data: references", median("link_disk_ratio"), "×", 0.01, False),
+        Figure("on disk ÷ data: blocks of 4 KiB", many["disk_ratio_4k"], "×", None, False),
+        Figure("longest block of the event loop while storing", stall_ms, "ms", 50, False),
+        Figure("ready after kill -9 with 100,000 blocks", many["ready_seconds"], "s", 5, False),
+        Figure("looking up 300,000 keys", many["held_300k_seconds"], "s", None, False),
+    ]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=None)
-    parser.add_argument("--json", action="store_true")
-    wanted = parser.parse_args()
+    wanted, _rest = parser.parse_known_args()
     with tempfile.TemporaryDirectory(dir=wanted.dir) as name:
-        result = asyncio.run(bench(wanted.mib, wanted.pairs, Path(name)))
-    if wanted.json:
-        json.dump(result, sys.stdout, indent=1)
-    else:
-        for figure, value in result.items():
-            print(f"{figure:24} {value:10.4f}")
+        figures = asyncio.run(bench(wanted.mib, wanted.pairs, Path(name)))
+    return report(figures)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

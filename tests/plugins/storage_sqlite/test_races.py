@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ralnode.api import Held
-from ralnode.testing.store_under_test import keys_of, make_block, make_blocks
+from ralnode.api import FileSlice, Held
+from ralnode.testing.store_under_test import keys_of, make_block, make_blocks, write_file
+from ralnode_storage_sqlite.changes import DeleteBlocks, LinkFile, PutBlocks
 from ralnode_storage_sqlite.disk import Disk
 
 Open = Callable[..., Awaitable[Any]]
@@ -155,3 +157,55 @@ async def test_the_event_loop_is_never_away_for_long(open_store: Open, what: str
         "verify": verify,
     }
     assert await longest_stall(work[what]()) < 0.15
+
+
+async def test_links_of_many_small_files_share_their_commits(open_store: Open, tmp_path: Path) -> None:
+    store, commits = await open_store(), 0
+    blocks = make_blocks(100, 500)
+    for index, block in enumerate(blocks):
+        (tmp_path / str(index)).write_bytes(block.data)
+    measure = store._opened.writer._measure
+
+    async def counted() -> None:
+        nonlocal commits
+        commits += 1
+        await measure()
+
+    store._opened.writer._measure = counted
+    links = [store.link(tmp_path / str(i), [FileSlice(block.key, 0, 500)]) for i, block in enumerate(blocks)]
+    await asyncio.gather(*links)
+    assert commits < 30
+    assert await store.held(keys_of(blocks)) == [Held.LINKED] * 100
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_changes_submitted_at_once_take_effect_in_their_order(
+    open_store: Open, tmp_path: Path, seed: int
+) -> None:
+    """Whatever is grouped with whatever: the outcome is that of doing one after the other."""
+    store, dice = await open_store(group_bytes=100_000), random.Random(seed)
+    blocks = make_blocks(12, 3000)
+    slices = {piece.key: piece for piece in write_file(tmp_path / "file", blocks)}
+    expected = dict.fromkeys(keys_of(blocks), Held.NO)
+    work = []
+    for _ in range(60):
+        some = dice.sample(blocks, dice.randint(1, 5))
+        what = dice.choice(("put", "link", "delete"))
+        if what == "put":
+            work.append(store._opened.writer.submit(PutBlocks(some, None)))
+            expected |= dict.fromkeys(keys_of(some), Held.OWNED)
+        elif what == "link":
+            stamp = store._disk.stamp_of_path(bytes(tmp_path / "file"))
+            pieces = [slices[block.key] for block in some]
+            work.append(store._opened.writer.submit(LinkFile(bytes(tmp_path / "file"), stamp, pieces)))
+            expected |= {key: Held.LINKED for key in keys_of(some) if expected[key] is Held.NO}
+        else:
+            work.append(store._opened.writer.submit(DeleteBlocks(keys_of(some))))
+            expected |= dict.fromkeys(keys_of(some), Held.NO)
+    await asyncio.gather(*work)
+    assert dict(zip(expected, await store.held(list(expected)), strict=True)) == expected
+    owned = [key for key, held in expected.items() if held is not Held.NO]
+    assert all(await store.get_many(owned))
+    usage = store.usage()
+    assert usage.block_count == len(owned)
+    assert usage.linked_bytes == 3000 * sum(held is Held.LINKED for held in expected.values())
