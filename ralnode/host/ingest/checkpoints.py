@@ -1,0 +1,196 @@
+"""What an add leaves behind so that it can go on after an interruption, as state documents beside the blocks:
+
+    ingest/file/<folder><file>      a finished file: its stamp and what it became
+    ingest/head/<file>              a file that is being added: its stamp, since when
+    ingest/part/<file><number>      leaves of such a file, one document per checkpoint
+
+<folder> and <file> are hashes of the origin, the profile and whether content is kept. A document is written only after
+all that it speaks of is durable. It may outlive the blocks (they were removed): whoever uses it checks in the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import cbor2
+
+from ralnode.api import Storage
+from ralnode.dag.build import Built, Leaf
+from ralnode.dag.profile import Profile
+from ralnode.host.ingest.assembly import Checkpoint, leaves_per_checkpoint
+from ralnode.host.ingest.model import Item, Stamp
+
+FILE_PREFIX: Final = b"ingest/file/"
+HEAD_PREFIX: Final = b"ingest/head/"
+PART_PREFIX: Final = b"ingest/part/"
+_VERSION: Final = 1
+_HASH_BYTES: Final = 16
+_DOCUMENTS_MAX: Final = 1000
+"""Per transaction."""
+_SIZES: Final = struct.Struct(">II")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    stamp: Stamp
+    built: Built
+
+
+class Checkpoints:
+    """Of adds with one profile, kept or linked. Remembers the documents of the folder it was asked about last."""
+
+    def __init__(self, storage: Storage, profile: Profile, *, link: bool) -> None:
+        self._storage = storage
+        self._profile = profile
+        self._link = link
+        self._kind = f"{'link' if link else 'keep'} {profile.tag} ".encode()
+        self._folder = b""
+        self._known: dict[bytes, bytes] = {}
+        self._noted: set[bytes] = set()
+        """Finished files of this add, whose notes go when all of it is published; linked ones keep theirs."""
+
+    async def finished(self, item: Item) -> Built | None:
+        """What this very file became, if it was added to the end."""
+        if not item.origin:
+            return None
+        name = self._file_name(item.origin)
+        folder = name[: len(FILE_PREFIX) + _HASH_BYTES]
+        if folder != self._folder:
+            self._folder, self._known = folder, await self._storage.load_state(folder)
+        found = _decode_finished(self._known.get(name, b""))
+        return found.built if found is not None and found.stamp == item.stamp else None
+
+    async def leaves(self, item: Item) -> list[Leaf]:
+        """The leaves of an unfinished file that are here, from its beginning; a whole number of checkpoints."""
+        if not item.origin or item.stamp.size_bytes < leaves_per_checkpoint(self._profile) * self._profile.chunk_bytes:
+            return []
+        key = self._file_hash(item.origin)
+        head = (await self._storage.load_state(HEAD_PREFIX + key)).get(HEAD_PREFIX + key, b"")
+        if _decode_head(head) != item.stamp:
+            return []
+        documents = await self._storage.load_state(PART_PREFIX + key)
+        return decode_leaves(documents, leaves_per_checkpoint(self._profile), PART_PREFIX + key)
+
+    async def here_bytes(self, item: Item) -> int:
+        """How much of the file, from its beginning, need not be read again."""
+        if await self.finished(item) is not None:
+            return item.stamp.size_bytes
+        return sum(leaf.content_bytes for leaf in await self.leaves(item))
+
+    async def note(
+        self, finished: Iterable[tuple[Item, Built]], checkpoints: Iterable[Checkpoint], unix_ms: int
+    ) -> None:
+        """All that these speak of is durable."""
+        documents: dict[bytes, bytes | None] = {}
+        for checkpoint in checkpoints:
+            if checkpoint.item.origin:
+                self._note_checkpoint(checkpoint, documents, unix_ms)
+        for item, built in finished:
+            if item.origin:
+                name = self._file_name(item.origin)
+                documents[name] = _encode([_VERSION, *item.stamp, *built])
+                documents |= await self._parts_to_drop(item)
+        if documents:
+            await self._storage.save_state(documents)
+
+    def used(self, items: Iterable[Item]) -> None:
+        """These files are part of the add that is going on."""
+        if not self._link:
+            self._noted.update(self._file_name(item.origin) for item in items if item.origin)
+
+    async def published(self) -> None:
+        """All of the add is whole now. Notes of linked files stay, so that adding them again is cheap."""
+        names = list(self._noted)
+        for start in range(0, len(names), _DOCUMENTS_MAX):
+            await self._storage.save_state(dict.fromkeys(names[start : start + _DOCUMENTS_MAX]))
+        self._noted.clear()
+
+    async def forget_used(self) -> None:
+        """Nothing that was noted about the files of this add holds any more."""
+        await self.published()
+        self._folder, self._known = b"", {}
+
+    async def forget(self, items: Iterable[Item]) -> None:
+        """These files have to be read again."""
+        documents: dict[bytes, bytes | None] = {}
+        for item in items:
+            documents[self._file_name(item.origin)] = None
+            documents |= await self._parts_to_drop(item)
+            if len(documents) >= _DOCUMENTS_MAX:
+                await self._storage.save_state(documents)
+                documents.clear()
+        await self._storage.save_state(documents)
+        self._folder, self._known = b"", {}
+
+    def _note_checkpoint(self, checkpoint: Checkpoint, documents: dict[bytes, bytes | None], unix_ms: int) -> None:
+        key = self._file_hash(checkpoint.item.origin)
+        stamp = checkpoint.item.stamp
+        documents[HEAD_PREFIX + key] = _encode([_VERSION, *stamp, unix_ms, checkpoint.item.origin, self._kind])
+        documents[PART_PREFIX + key + b"%08x" % checkpoint.number] = encode_leaves(checkpoint.leaves)
+
+    async def _parts_to_drop(self, item: Item) -> Mapping[bytes, bytes | None]:
+        if item.stamp.size_bytes < leaves_per_checkpoint(self._profile) * self._profile.chunk_bytes:
+            return {}
+        key = self._file_hash(item.origin)
+        parts = await self._storage.load_state(PART_PREFIX + key)
+        return {**dict.fromkeys(parts), HEAD_PREFIX + key: None}
+
+    def _file_hash(self, origin: str) -> bytes:
+        return hashlib.sha256(self._kind + os.fsencode(origin)).hexdigest()[: 2 * _HASH_BYTES].encode()
+
+    def _file_name(self, origin: str) -> bytes:
+        folder = hashlib.sha256(self._kind + os.path.dirname(os.fsencode(origin))).hexdigest()[:_HASH_BYTES]  # noqa: PTH120 - bytes
+        return FILE_PREFIX + folder.encode() + self._file_hash(origin)
+
+
+def encode_leaves(leaves: list[Leaf]) -> bytes:
+    """All leaves of a file have CIDs of one length."""
+    sizes = b"".join(_SIZES.pack(leaf.stored_bytes, leaf.content_bytes) for leaf in leaves)
+    return _encode([_VERSION, len(leaves[0].cid), b"".join(leaf.cid for leaf in leaves), sizes])
+
+
+def decode_leaves(documents: Mapping[bytes, bytes], per_document: int, prefix: bytes) -> list[Leaf]:
+    """Those of the documents number 0, 1, 2 … up to the first that is missing or spoilt."""
+    leaves: list[Leaf] = []
+    for number in range(len(documents)):
+        found = _decode_leaves(documents.get(prefix + b"%08x" % number, b""))
+        if len(found) != per_document:
+            break
+        leaves += found
+    return leaves
+
+
+def _decode_leaves(document: bytes) -> list[Leaf]:
+    try:
+        version, width, cids, sizes = cbor2.loads(document)
+        if version != _VERSION:
+            return []
+        pairs = list(_SIZES.iter_unpack(sizes))
+        return [Leaf(cids[n * width : (n + 1) * width], *pair) for n, pair in enumerate(pairs)]
+    except (cbor2.CBORError, ValueError, TypeError, struct.error):
+        return []
+
+
+def _decode_finished(document: bytes) -> Finished | None:
+    try:
+        version, size, mtime, inode, cid, tsize, content = cbor2.loads(document)
+    except (cbor2.CBORError, ValueError, TypeError):
+        return None
+    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content)) if version == _VERSION else None
+
+
+def _decode_head(document: bytes) -> Stamp | None:
+    try:
+        version, size, mtime, inode, *_ = cbor2.loads(document)
+    except (cbor2.CBORError, ValueError, TypeError):
+        return None
+    return Stamp(size, mtime, inode) if version == _VERSION else None
+
+
+def _encode(fields: list[object]) -> bytes:
+    return cbor2.dumps(fields)

@@ -1,0 +1,136 @@
+"""`Storing`: makes what an add produces durable. One group is being stored while the next is gathered; checkpoints are noted
+together with the group that follows them, so that they cost no fsync of their own.
+
+Leaving it (async context manager) waits for what is under way, also when cancelled or failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ralnode.api import Block, Reservation, Storage
+from ralnode.api.limits import MIB, PUT_BATCH_BLOCKS, PUT_BATCH_BYTES
+from ralnode.host.ingest.assembly import LinkedRun, Output
+from ralnode.host.ingest.checkpoints import Checkpoints
+from ralnode.host.ingest.hashing import changed
+from ralnode.host.ingest.localtree import stamp_of
+
+_GROUP_BYTES: Final = 20 * MIB
+"""Stored by one fsync and one commit. Below 16 MiB those take as long as the writing; twice this, and the jobs that are
+being hashed, stay within the 64 MiB that an add may use."""
+_GROUP_OUTPUTS: Final = 64
+"""Of small files, which come 256 to an output."""
+_WAIT_SECONDS: Final = 1.0
+"""A slow upload is stored this often all the same, and its progress shown."""
+_LINKS_AHEAD: Final = 32
+"""Small files are linked one by one; the store groups what waits."""
+
+
+class Storing:
+    """`done` is called on the event loop with each output once it is durable, in order."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        reservation: Reservation,
+        checkpoints: Checkpoints,
+        done: Callable[[Output], None],
+    ) -> None:
+        self._storage = storage
+        self._reservation = reservation
+        self._checkpoints = checkpoints
+        self._done = done
+        self._gathered: list[Output] = []
+        self._gathered_bytes = 0
+        self._begun_at = time.monotonic()
+        self._stored: list[Output] = []
+        """Durable, not noted yet."""
+        self._running: asyncio.Task[None] | None = None
+        self._links = asyncio.Semaphore(_LINKS_AHEAD)
+
+    async def __aenter__(self) -> Storing:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def add(self, output: Output) -> None:
+        """Returns as soon as there is room for more. Raises what storing an earlier output raised."""
+        self._gathered.append(output)
+        self._gathered_bytes += sum(len(block.data) for block in output.blocks)
+        is_enough = self._gathered_bytes >= _GROUP_BYTES or len(self._gathered) >= _GROUP_OUTPUTS
+        if is_enough or output.checkpoints or time.monotonic() - self._begun_at > _WAIT_SECONDS:
+            await self._begin()
+
+    async def finish(self) -> None:
+        """All that was added is durable and noted."""
+        await self._begin()
+        await self._settle()
+        await self._note()
+
+    async def _begin(self) -> None:
+        await self._settle()
+        group, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        self._begun_at = time.monotonic()
+        self._running = asyncio.create_task(self._store(group), name="store content")
+
+    async def _settle(self) -> None:
+        if self._running is not None:
+            await self._running
+            self._running = None
+
+    async def _store(self, outputs: list[Output]) -> None:
+        """Everything is handed to the store at once, which makes it durable together."""
+        blocks = [block for output in outputs for block in output.blocks]
+        for output in outputs:
+            output.blocks.clear()
+        work = [self._storage.put(group, self._reservation) for group in _groups(blocks)]
+        blocks.clear()
+        work += [self._link(run) for output in outputs for run in output.runs]
+        await _all(*work, self._note())
+        self._stored = outputs
+        for output in outputs:
+            self._done(output)
+
+    async def _note(self) -> None:
+        stored, self._stored = self._stored, []
+        finished = [each for output in stored for each in output.finished]
+        self._checkpoints.used([item for item, _ in finished] + [item for output in stored for item in output.known])
+        checkpoints = [each for output in stored for each in output.checkpoints]
+        await self._checkpoints.note(finished, checkpoints, time.time_ns() // 1_000_000)
+
+    async def _link(self, run: LinkedRun) -> None:
+        """The store takes the file as it is now, so it must still be the one that was hashed."""
+        path = Path(os.fsdecode(run.item.local_path))
+        async with self._links:
+            await self._storage.link(path, run.slices)
+            found = await asyncio.to_thread(path.stat)
+        if stamp_of(found) != run.item.stamp:
+            raise changed(run.item)
+
+
+async def _all(*work: Coroutine[Any, Any, None]) -> None:
+    """Waits for all, whatever happens to one of them, then raises the first failure: nothing goes on behind our back."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _groups(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    group: list[Block] = []
+    size_bytes = 0
+    for block in blocks:
+        if group and (size_bytes + len(block.data) > PUT_BATCH_BYTES or len(group) == PUT_BATCH_BLOCKS):
+            yield group
+            group, size_bytes = [], 0
+        group.append(block)
+        size_bytes += len(block.data)
+    if group:
+        yield group
