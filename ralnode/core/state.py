@@ -147,7 +147,8 @@ class EngineState:
 
     def is_plan_current(self, now: Instant) -> bool:
         """Whether the plan in force was made for the view as it is now."""
-        return self.plan is not None and self._planning.planned_view == self.view(now)
+        planning = self._planning
+        return planning.plan is not None and not planning.is_busy and planning.planned_view == self.view(now)
 
     def status(self, now: Instant, rates: Mapping[NodeId, tuple[float, float]] | None = None) -> ClusterStatus:
         facts = Facts(

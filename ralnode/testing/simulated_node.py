@@ -218,10 +218,11 @@ class SimulatedNode:
             self._arm()
 
     def _hint(self) -> None:
-        """Static discovery: the known addresses, again and again while nobody has been found. Finding each other again
-        after a partition is the engine's business."""
-        if len(self.mind.live()) == 1:
-            for address in self._known:
+        """Static discovery: the known addresses, again and again until their node has been met. Finding nodes again
+        that were met once is the engine's business."""
+        met = {address for info in self.mind.nodes() for address in info.addresses}
+        for address in self._known:
+            if address not in met:
                 self.tell(ev.PeerHinted(address, "static"))
         self.later(self.world.timings.hint_seconds * (0.9 + 0.2 * self.world.dice.random()), self._hint)
 
