@@ -10,10 +10,8 @@ from typing import Any
 from ralnode.api import BlockKey, StorageFullError
 from ralnode_storage_sqlite import carfile
 from ralnode_storage_sqlite.changes import Change, LinkFile, MoveBlocks, PutBlocks
-from ralnode_storage_sqlite.home import Home
-from ralnode_storage_sqlite.index import Index
-from ralnode_storage_sqlite.ledger import Cost, Ledger
-from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.ledger import Cost
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.transaction import Transaction
 
 
@@ -26,13 +24,17 @@ class Entry:
     bytes_in_flight: int = 0
     reservation_bytes: int = 0
     has_failed: bool = False
+    has_succeeded: bool = False
 
     def fail(self, error: Exception) -> None:
+        if self.has_succeeded:
+            return
         self.has_failed = True
         if not self.future.done():
             self.future.set_exception(error)
 
     def succeed(self, answer: Any) -> None:
+        self.has_succeeded = not self.has_failed
         if not self.future.done():  # or nobody waits any more
             self.future.set_result(answer)
 
@@ -40,11 +42,11 @@ class Entry:
 class Admission:
     """Used by the writer alone."""
 
-    def __init__(self, index: Index, ledger: Ledger, home: Home, threads: Threads) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._home = home
-        self._threads = threads
+    def __init__(self, parts: Parts) -> None:
+        self._index = parts.index
+        self._ledger = parts.ledger
+        self._home = parts.home
+        self._threads = parts.threads
 
     async def admit(self, group: Sequence[Entry]) -> None:
         """Leaves in each put what is new, and fails the changes that there is no room for."""
@@ -54,12 +56,14 @@ class Admission:
             self._refuse_too_much(group, free_bytes)
 
     def settle(self, group: Sequence[Entry]) -> None:
-        """What was in flight is now used, or was not stored."""
+        """What was in flight is now used, or was not stored. May be called again."""
         for entry in group:
             self._ledger.in_flight_bytes -= entry.bytes_in_flight
+            entry.bytes_in_flight = 0
             change = entry.change
             if entry.has_failed and isinstance(change, PutBlocks) and change.reservation is not None:
                 change.reservation.give_back(entry.reservation_bytes)
+                entry.reservation_bytes = 0
 
     async def _choose_fresh(self, group: Sequence[Entry]) -> None:
         """Leaves in each put what is not owned yet, nor put by another of the group."""

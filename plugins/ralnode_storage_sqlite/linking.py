@@ -9,10 +9,10 @@ from typing import Final
 
 from ralnode.api import BlockKey, FileSlice, StorageError
 from ralnode_storage_sqlite.changes import ROWS_PER_CHANGE, LinkFile
-from ralnode_storage_sqlite.disk import Disk, Stamp
-from ralnode_storage_sqlite.index import Index, LinkedFile, pieces
+from ralnode_storage_sqlite.disk import Stamp
+from ralnode_storage_sqlite.index import LinkedFile, pieces
 from ralnode_storage_sqlite.losses import Losses
-from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.writer import Writer
 
 _FILES_PER_CHECK: Final = 256
@@ -21,11 +21,11 @@ _FILES_PER_CHECK: Final = 256
 class Linking:
     """Files are told apart by size, modification time and inode."""
 
-    def __init__(self, index: Index, writer: Writer, disk: Disk, threads: Threads, losses: Losses) -> None:
-        self._index = index
+    def __init__(self, parts: Parts, writer: Writer, losses: Losses) -> None:
+        self._index = parts.index
+        self._disk = parts.disk
+        self._threads = parts.threads
         self._writer = writer
-        self._disk = disk
-        self._threads = threads
         self._losses = losses
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:

@@ -6,24 +6,22 @@ A read-only store cannot forget; it then remembers in memory what it must not se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from logging import Logger
 
 from ralnode.api import BlockKey, StorageError
 from ralnode_storage_sqlite.changes import ROWS_PER_CHANGE, DropFile, Found, QuarantineBlocks
-from ralnode_storage_sqlite.index import Index, LinkedFile, pieces
+from ralnode_storage_sqlite.index import LinkedFile, pieces
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.writer import Writer
 
 
 class Losses:
     """`on_lost` is called on the event loop, at most once for each loss."""
 
-    def __init__(
-        self, index: Index, writer: Writer, on_lost: Callable[[Sequence[BlockKey]], None], log: Logger
-    ) -> None:
-        self._index = index
+    def __init__(self, parts: Parts, writer: Writer, on_lost: Callable[[Sequence[BlockKey]], None]) -> None:
+        self._index = parts.index
+        self._log = parts.log
         self._writer = writer
         self._on_lost = on_lost
-        self._log = log
         self._banned: set[BlockKey] = set()
 
     def without_banned(self, keys: Iterable[BlockKey]) -> list[BlockKey]:

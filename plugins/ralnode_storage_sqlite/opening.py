@@ -1,14 +1,15 @@
-"""`open_store`: from a locked folder to running parts; `Opened.close` the way back. Every refusal comes before the first
-change."""
+"""From a locked folder to running parts (`open_store`, `start_store`); `Opened.close` is the way back. Every refusal comes
+before the first change."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import Logger
+from typing import NamedTuple
 
 from ralnode.api import BlockKey, StorageError
 from ralnode_storage_sqlite import ledger as room
@@ -20,6 +21,7 @@ from ralnode_storage_sqlite.ledger import Ledger
 from ralnode_storage_sqlite.linking import Linking
 from ralnode_storage_sqlite.losses import Losses
 from ralnode_storage_sqlite.options import SqliteOptions
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.reader import Reader
 from ralnode_storage_sqlite.reclaim import Reclaimer
 from ralnode_storage_sqlite.recovery import recover
@@ -36,18 +38,22 @@ OnLost = Callable[[Sequence[BlockKey]], None]
 class Opened:
     """The parts of an open store."""
 
+    parts: Parts
     on_lost: OnLost
-    index: Index
-    ledger: Ledger
-    segments: SegmentWriter
-    threads: Threads
     writer: Writer
     losses: Losses
     reader: Reader
     linking: Linking
     reclaimer: Reclaimer
-    log: Logger
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @classmethod
+    def wire(cls, parts: Parts, on_lost: OnLost) -> Opened:
+        writer = Writer(parts)
+        losses = Losses(parts, writer, on_lost)
+        reader = Reader(parts, losses)
+        linking = Linking(parts, writer, losses)
+        return cls(parts, on_lost, writer, losses, reader, linking, Reclaimer(parts, writer, reader))
 
     def start(self) -> None:
         self.writer.start()
@@ -56,13 +62,13 @@ class Opened:
             asyncio.create_task(self._in_background("checking linked files", self.linking.check_all)),
         ]
 
-    async def _in_background(self, what: str, work: Callable[[], object]) -> None:
+    async def _in_background(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work()  # type: ignore[misc]
+            await work()
         except StorageError as error:
-            self.log.warning("%s has ended: %s", what, error)
+            self.parts.log.warning("%s has ended: %s", what, error)
         except Exception:
-            self.log.exception("%s has failed", what)
+            self.parts.log.exception("%s has failed", what)
 
     async def close(self) -> None:
         """Ends background work, carries out what was submitted, then closes the files."""
@@ -71,17 +77,22 @@ class Opened:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         try:
             await self.writer.stop()
-            await self.index.close()
+            await self.parts.index.close()
         except sqlite3.Error as error:  # the last checkpoint: the next start does it
-            self.log.warning("the index could not be closed well: %s", error)
+            self.parts.log.warning("the index could not be closed well: %s", error)
         finally:
-            self.segments.close()
-            self.threads.stop()
+            self.parts.segments.close()
+            self.parts.threads.stop()
 
 
-async def open_store(
-    home: Home, disk: Disk, ledger: Ledger, options: SqliteOptions, on_lost: OnLost, log: Logger
-) -> Opened:
+class Recovery(NamedTuple):
+    """Parts that are ready, and the segments that are shorter than they should be."""
+
+    parts: Parts
+    short: Mapping[int, int]
+
+
+async def open_store(home: Home, disk: Disk, ledger: Ledger, options: SqliteOptions, log: Logger) -> Recovery:
     """Raises StorageError, nothing changed."""
     threads = Threads(options.read_threads)
     index = Index(home.index, threads)
@@ -98,14 +109,9 @@ async def open_store(
         await threads.write(disk.set_aside, home.wal, room.wal_bytes(ledger.capacity_bytes))
         table = SegmentTable(rows)
         await _fill(ledger, index, home, table, threads)
-        segments = SegmentWriter(
-            disk,
-            home.segments,
-            ledger.segment_length_bytes,
-            _tail(rows, recovered.short),
-            await index.last_segment_id(),
-        )
-        opened = _wire(home, disk, ledger, options, on_lost, log, threads, index, table, segments)
+        tail, last_id = _tail(rows, recovered.short), await index.last_segment_id()
+        segments = SegmentWriter(disk, home.segments, ledger.segment_length_bytes, tail, last_id)
+        return Recovery(Parts(home, disk, index, table, ledger, segments, threads, options, log), recovered.short)
     except OSError as error:
         await _abandon(index, threads)
         raise StorageError(
@@ -114,8 +120,17 @@ async def open_store(
     except BaseException:
         await _abandon(index, threads)
         raise
+
+
+async def start_store(recovery: Recovery, on_lost: OnLost) -> Opened:
+    """Sets the parts going, and forgets what the disk has lost."""
+    opened = Opened.wire(recovery.parts, on_lost)
     opened.start()
-    await _drop_short(opened, recovered.short)
+    try:
+        await _drop_short(opened, recovery.short)
+    except BaseException:
+        await opened.close()
+        raise
     return opened
 
 
@@ -140,28 +155,8 @@ async def _fill(ledger: Ledger, index: Index, home: Home, table: SegmentTable, t
     ledger.disk_free_bytes, ledger.disk_total_bytes = await threads.write(home.free_bytes)
 
 
-def _wire(
-    home: Home,
-    disk: Disk,
-    ledger: Ledger,
-    options: SqliteOptions,
-    on_lost: OnLost,
-    log: Logger,
-    threads: Threads,
-    index: Index,
-    table: SegmentTable,
-    segments: SegmentWriter,
-) -> Opened:
-    writer = Writer(index, segments, table, ledger, home, threads, options, log)
-    losses = Losses(index, writer, on_lost, log)
-    reader = Reader(index, disk, home.segments, threads, losses)
-    linking = Linking(index, writer, disk, threads, losses)
-    reclaimer = Reclaimer(index, writer, reader, table, disk, home, threads, log)
-    return Opened(on_lost, index, ledger, segments, threads, writer, losses, reader, linking, reclaimer, log)
-
-
 async def _drop_short(opened: Opened, short: Mapping[int, int]) -> None:
     """Forgets blocks that lie behind the end of their segment."""
     for segment, size_bytes in short.items():
-        while rows := await opened.index.in_file(segment, ROWS_PER_CHANGE, from_end=size_bytes):
+        while rows := await opened.parts.index.in_file(segment, ROWS_PER_CHANGE, from_end=size_bytes):
             await opened.losses.quarantine([Found(key, place, "the segment is too short") for key, place in rows])

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from ralnode.api import BlockKey
 from ralnode.api.limits import KIB, MIB
 from ralnode.dag import cid
 from ralnode_storage_sqlite.changes import Found
-from ralnode_storage_sqlite.disk import Disk
-from ralnode_storage_sqlite.index import Index, LinkedFile, Place
+from ralnode_storage_sqlite.index import LinkedFile, Place
 from ralnode_storage_sqlite.losses import Losses
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.segments import segment_path
-from ralnode_storage_sqlite.threads import Threads
 
 _JOB_BYTES: Final = 4 * MIB
 """Read by one thread at a stretch: long enough to stream, short enough to share out."""
@@ -58,11 +56,11 @@ class Outcome:
 class Reader:
     """Losses that it finds are recorded and reported before it answers."""
 
-    def __init__(self, index: Index, disk: Disk, folder: Path, threads: Threads, losses: Losses) -> None:
-        self._index = index
-        self._disk = disk
-        self._folder = folder
-        self._threads = threads
+    def __init__(self, parts: Parts, losses: Losses) -> None:
+        self._index = parts.index
+        self._disk = parts.disk
+        self._folder = parts.home.segments
+        self._threads = parts.threads
         self._losses = losses
 
     async def read(self, keys: Iterable[BlockKey]) -> dict[BlockKey, bytes]:

@@ -10,20 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from logging import Logger
 from typing import Final
 
-from ralnode.api import Block, StorageError
+from ralnode.api import Block, StorageError, StorageFullError
 from ralnode.api.limits import KIB, MIB
 from ralnode_storage_sqlite import carfile
 from ralnode_storage_sqlite.changes import ForgetDead, MoveBlocks, RetireSegment, SealTail
-from ralnode_storage_sqlite.disk import Disk
-from ralnode_storage_sqlite.home import Home
-from ralnode_storage_sqlite.index import Index, Place, SegmentRow
+from ralnode_storage_sqlite.index import Place, SegmentRow
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.reader import Reader, within_bytes
-from ralnode_storage_sqlite.segments import segment_path
-from ralnode_storage_sqlite.table import SegmentTable, physical_bytes
-from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.segments import NO_ROOM, segment_path
+from ralnode_storage_sqlite.table import physical_bytes
 from ralnode_storage_sqlite.writer import Writer
 
 _RECORDS_PER_BATCH: Final = 256
@@ -37,25 +34,15 @@ _WASTE_BYTES_MIN: Final = 256 * KIB
 class Reclaimer:
     """`give_back` at once what a delete has freed; `run` in the background."""
 
-    def __init__(
-        self,
-        index: Index,
-        writer: Writer,
-        reader: Reader,
-        table: SegmentTable,
-        disk: Disk,
-        home: Home,
-        threads: Threads,
-        log: Logger,
-    ) -> None:
-        self._index = index
+    def __init__(self, parts: Parts, writer: Writer, reader: Reader) -> None:
+        self._index = parts.index
+        self._table = parts.table
+        self._disk = parts.disk
+        self._home = parts.home
+        self._threads = parts.threads
+        self._log = parts.log
         self._writer = writer
         self._reader = reader
-        self._table = table
-        self._disk = disk
-        self._home = home
-        self._threads = threads
-        self._log = log
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._page_bytes = 4096
@@ -99,6 +86,8 @@ class Reclaimer:
         try:
             return await self._threads.write(self._punch, dead)
         except OSError as error:
+            if error.errno in NO_ROOM:  # a hole may need room for a longer list of extents
+                raise StorageFullError("the disk is too full to give space back. Make room on it.") from error
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> StorageError:

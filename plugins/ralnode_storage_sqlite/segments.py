@@ -20,7 +20,7 @@ SEGMENT_BYTES_MIN: Final = MIB
 _SEGMENTS_PER_CAPACITY: Final = 64
 """Room for rewriting half a segment is kept free (see ledger.py), so one is only a small part of the capacity."""
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 UNACKNOWLEDGED_BYTES_MAX: Final = 256 * MIB
 """More than this behind the last indexed record cannot be the rest of an interrupted write: the index is an old one."""
@@ -81,7 +81,7 @@ class SegmentWriter:
         try:
             places = self._write(blocks)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
             self.rollback()
             raise NoRoomError(*error.args) from error

@@ -26,7 +26,7 @@ from ralnode_storage_sqlite.changes import ROWS_PER_CHANGE, DeleteBlocks, PutBlo
 from ralnode_storage_sqlite.disk import Disk
 from ralnode_storage_sqlite.home import Home
 from ralnode_storage_sqlite.index import pieces
-from ralnode_storage_sqlite.opening import Opened, open_store
+from ralnode_storage_sqlite.opening import Opened, open_store, start_store
 from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.rebuild import Rebuild, refuse
 from ralnode_storage_sqlite.scrub import scrub
@@ -69,7 +69,7 @@ class SqliteStorage:
     async def _open_parts(self, on_lost: OnLost) -> Opened:
         length = segment_length_bytes(self._options.segment_bytes, self._capacity_bytes)
         ledger = room.Ledger(self._capacity_bytes, self._settings.disk_floor_bytes, length)
-        return await open_store(self._home, self._disk, ledger, self._options, on_lost, self._log)
+        return await start_store(await open_store(self._home, self._disk, ledger, self._options, self._log), on_lost)
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None
@@ -84,18 +84,18 @@ class SqliteStorage:
     async def reserve(self, size_bytes: int) -> Reservation:
         opened = self._open
         opened.writer.check_writable()
-        free_bytes, _ = await opened.threads.read(self._home.free_bytes)
-        return opened.ledger.reserve(size_bytes, free_bytes)
+        free_bytes, _ = await opened.parts.threads.read(self._home.free_bytes)
+        return opened.parts.ledger.reserve(size_bytes, free_bytes)
 
     def usage(self) -> Usage:
-        return self._open.ledger.usage()
+        return self._open.parts.ledger.usage()
 
     async def set_capacity(self, capacity_bytes: int) -> None:
         opened = self._open
-        opened.ledger.set_capacity(capacity_bytes)
+        opened.parts.ledger.set_capacity(capacity_bytes)
         self._capacity_bytes = capacity_bytes
         length = segment_length_bytes(self._options.segment_bytes, capacity_bytes)
-        opened.ledger.segment_length_bytes = opened.segments.length_bytes = length
+        opened.parts.ledger.segment_length_bytes = opened.parts.segments.length_bytes = length
 
     # --- writing
 
@@ -116,9 +116,8 @@ class SqliteStorage:
         count = 0
         for piece in pieces(keys, ROWS_PER_CHANGE):
             count += await opened.writer.submit(DeleteBlocks(piece))
-        with contextlib.suppress(
-            StorageFullError
-        ):  # the blocks are gone; their bytes follow when there is room to note it
+        # The blocks are gone; without room to note it, their bytes follow later.
+        with contextlib.suppress(StorageFullError):
             await opened.reclaimer.give_back()
         return count
 
@@ -138,21 +137,21 @@ class SqliteStorage:
     async def held(self, keys: Sequence[BlockKey]) -> list[Held]:
         opened = self._open
         answers: list[Held] = []
-        async for piece, files in opened.index.files(keys):
+        async for piece, files in opened.parts.index.files(keys):
             if opened.losses.has_banned:
                 files = {key: file for key, file in files.items() if not opened.losses.is_banned(key)}
             answers += [_HELD[(files[key] > 0) if key in files else None] for key in piece]
         return answers
 
     async def load_state(self, prefix: bytes) -> dict[bytes, bytes]:
-        return await self._open.index.state(prefix)
+        return await self._open.parts.index.state(prefix)
 
     # --- care
 
     async def verify(self, *, bytes_per_second: int | None = None) -> AsyncIterator[VerifyProgress]:
         opened = self._open
         async for report in scrub(
-            opened.index, opened.reader, lambda: opened.ledger.usage().block_count, bytes_per_second
+            opened.parts.index, opened.reader, lambda: opened.parts.ledger.usage().block_count, bytes_per_second
         ):
             yield report
 
@@ -164,10 +163,11 @@ class SqliteStorage:
         else:
             await opened.close()
         try:
-            count = await self._rebuild(progress)
-            if opened is not None:
-                self._opened = await self._open_parts(opened.on_lost)
-            return count
+            try:
+                return await self._rebuild(progress)
+            finally:
+                if opened is not None:
+                    self._opened = await self._open_parts(opened.on_lost)
         finally:
             if self._opened is None:
                 self._home.unlock()

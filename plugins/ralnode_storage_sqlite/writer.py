@@ -12,20 +12,16 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from logging import Logger
 from typing import Any, Final
 
 from ralnode.api import Block, BlockKey, StorageError, StorageFullError
 from ralnode_storage_sqlite.admission import Admission, Entry
 from ralnode_storage_sqlite.changes import ANY_RANK, Change, MoveBlocks, PutBlocks, SealTail
-from ralnode_storage_sqlite.home import Home
-from ralnode_storage_sqlite.index import Index, Place
-from ralnode_storage_sqlite.ledger import Ledger
-from ralnode_storage_sqlite.options import SqliteOptions
+from ralnode_storage_sqlite.index import Place
+from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.schema import PAGE_BYTES
-from ralnode_storage_sqlite.segments import NoRoomError, SegmentWriter
-from ralnode_storage_sqlite.table import Delta, SegmentTable
-from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.segments import NoRoomError
+from ralnode_storage_sqlite.table import Delta
 from ralnode_storage_sqlite.transaction import Transaction
 
 _WAITING_MAX: Final = 1024
@@ -36,26 +32,16 @@ _WAIT_MILLISECONDS_MAX: Final = 50
 class Writer:
     """`submit` changes between `start` and `stop`."""
 
-    def __init__(
-        self,
-        index: Index,
-        segments: SegmentWriter,
-        table: SegmentTable,
-        ledger: Ledger,
-        home: Home,
-        threads: Threads,
-        options: SqliteOptions,
-        log: Logger,
-    ) -> None:
-        self._index = index
-        self._segments = segments
-        self._table = table
-        self._ledger = ledger
-        self._home = home
-        self._threads = threads
-        self._options = options
-        self._log = log
-        self._admission = Admission(index, ledger, home, threads)
+    def __init__(self, parts: Parts) -> None:
+        self._index = parts.index
+        self._segments = parts.segments
+        self._table = parts.table
+        self._ledger = parts.ledger
+        self._home = parts.home
+        self._threads = parts.threads
+        self._options = parts.options
+        self._log = parts.log
+        self._admission = Admission(parts)
         self._waiting: deque[Entry] = deque()
         self._slots = asyncio.Semaphore(_WAITING_MAX)
         self._wake = asyncio.Event()
@@ -73,10 +59,6 @@ class Writer:
         self._wake.set()
         if self._task is not None:
             await asyncio.shield(self._task)
-
-    @property
-    def is_read_only(self) -> bool:
-        return bool(self._ledger.read_only_reason)
 
     @property
     def tail_id(self) -> int:
@@ -204,6 +186,7 @@ class Writer:
         if any(isinstance(entry.change, SealTail) for entry in group):
             self._segments.seal()
         self._count(transaction.delta, row_count)
+        self._admission.settle(group)
         await self._measure()
         return answers
 

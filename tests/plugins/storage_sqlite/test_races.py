@@ -60,15 +60,15 @@ async def test_a_block_that_moves_while_it_is_read_is_still_read(open_store: Ope
     disk.hold("open")
     reading = asyncio.create_task(store.get(kept.key))
     await disk.is_reached()
-    before = (await store._opened.index.places([kept.key]))[kept.key]
+    before = (await store._opened.parts.index.places([kept.key]))[kept.key]
     await store.delete(keys_of(blocks[1:]))
     for _ in range(1000):
-        if before.file not in {row.id for row in await store._opened.index.segments()}:
+        if before.file not in {row.id for row in await store._opened.parts.index.segments()}:
             break
         await asyncio.sleep(0.005)
     disk.go_on.set()
     assert await reading == kept.data
-    assert (await store._opened.index.places([kept.key]))[kept.key] != before
+    assert (await store._opened.parts.index.places([kept.key]))[kept.key] != before
     assert not lost
 
 
