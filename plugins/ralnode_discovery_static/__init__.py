@@ -1,18 +1,12 @@
-"""Discovery by addresses that the owner wrote down: `[node] known_peers` and `[discovery.static] peers`.
+"""Peers that the owner has named: `[node] known_peers` and `[discovery.static] peers`. Works where multicast does not."""
 
-Reported at the start and again and again, since a peer may come up later than this node.
-"""
+from ralnode.api import Discovery, Provider, hookimpl
+from ralnode_discovery_static.discovery import StaticDiscovery
+from ralnode_discovery_static.options import StaticOptions
 
-from __future__ import annotations
-
-from ralnode.api import Context, Discovery, Provider, hookimpl
-from ralnode_discovery_static.static import StaticDiscovery, StaticOptions
+__all__ = ["StaticDiscovery", "StaticOptions", "provide_discovery"]
 
 
 @hookimpl
 def provide_discovery() -> Provider[Discovery]:
-    return Provider("static", _build, StaticOptions, "peers whose addresses are written down")
-
-
-def _build(context: Context, options: StaticOptions) -> Discovery:
-    return StaticDiscovery(context, options)
+    return Provider("static", StaticDiscovery, StaticOptions, "addresses from the configuration")
