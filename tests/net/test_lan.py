@@ -1,0 +1,192 @@
+"""The LAN itself: what reaches whom, faults while it runs, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ECHO = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7))
+print("ready", flush=True)
+while True:
+    data, source = server.recvfrom(2000)
+    server.sendto(data, source)
+"""
+ASK = """
+import socket, sys, time
+to, count, wait = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(wait)
+answers, times = 0, []
+for number in range(count):
+    began = time.monotonic()
+    client.sendto(b"%d" % number, (to, 7))
+    try:
+        while client.recv(2000) != b"%d" % number:
+            pass
+        answers += 1
+        times.append(time.monotonic() - began)
+    except TimeoutError:
+        pass
+print(answers, sorted(times)[len(times) // 2] if times else -1)
+"""
+COPY = """
+import socket, sys, hashlib
+if sys.argv[1] == "serve":
+    server = socket.create_server(("", 8))
+    print("ready", flush=True)
+    peer, _ = server.accept()
+    digest = hashlib.sha256()
+    while data := peer.recv(1 << 20):
+        digest.update(data)
+    print(digest.hexdigest())
+else:
+    peer = socket.create_connection((sys.argv[1], 8))
+    peer.sendall(bytes(range(256)) * 40_000)
+"""
+
+
+class Echoes:
+    """An echo server on each machine."""
+
+    def __init__(self, lan, count, folder):
+        self.lan, self.folder = lan, folder
+        for port in range(1, count + 1):
+            log = folder / f"echo{port}"
+            lan.spawn(port, [sys.executable, "-c", ECHO], {}, log)
+            lan.until(lambda log=log: log.exists() and "ready" in log.read_text(), 10, "the echo server")
+
+    def ask(self, source, target, count=20, wait=0.05):
+        """(how many of `count` round trips succeeded, their median seconds)."""
+        out = self.folder / f"ask{time.monotonic_ns()}"
+        argv = [sys.executable, "-c", ASK, self.lan.address(target), str(count), str(wait)]
+        assert self.lan.wait(self.lan.spawn(source, argv, {}, out)) == 0, out.read_text()
+        answers, median = out.read_text().split()
+        return int(answers), float(median)
+
+
+@pytest.fixture
+def echoes(make_lan, tmp_path):
+    return Echoes(make_lan(3, seed=1), 3, tmp_path)
+
+
+def test_everybody_reaches_everybody(echoes):
+    assert {echoes.ask(a, b, 5)[0] for a in (1, 2, 3) for b in (1, 2, 3) if a != b} == {5}
+
+
+def test_pulled_cable_silences_one_machine_and_healing_brings_it_back(echoes):
+    echoes.lan.link(3, up=False)
+    assert echoes.ask(1, 3, 5)[0] == 0
+    assert echoes.ask(1, 2, 5)[0] == 5
+    echoes.lan.heal()
+    echoes.lan.until(lambda: echoes.ask(1, 3, 5)[0] == 5, 10, "the address to be looked up again")
+
+
+def test_cut_hits_the_pair_only(echoes):
+    echoes.lan.cut(1, 2)
+    assert echoes.ask(1, 2, 5)[0] == 0
+    assert echoes.ask(1, 3, 5)[0] == echoes.ask(2, 3, 5)[0] == 5
+    echoes.lan.heal()
+    echoes.lan.cut(1, 2, both=False)
+    before = echoes.lan.stats()["cut"]
+    assert echoes.ask(2, 1, 3)[0] == 0, "the answers are cut"
+    assert echoes.lan.stats()["cut"] >= before + 3
+
+
+def test_loss_and_delay_are_what_was_asked_for(echoes):
+    echoes.lan.loss(2, 0.3)
+    answers, _ = echoes.ask(1, 2, 200, 0.03)
+    assert 60 <= answers <= 140, "0.7 squared of 200 is 98"
+    assert echoes.lan.stats()["lost"] > 50
+    echoes.lan.loss(2, 0)
+    echoes.lan.delay(2, 0.05)
+    answers, median = echoes.ask(1, 2, 10, 1.0)
+    assert answers == 10 and 0.1 <= median < 0.2
+
+
+def test_streams_arrive_whole(make_lan, tmp_path):
+    """Segments and checksums that the kernel left to a network card are finished on the other side."""
+    lan = make_lan(2)
+    out = tmp_path / "served"
+    server = lan.spawn(1, [sys.executable, "-c", COPY, "serve"], {}, out)
+    lan.until(lambda: "ready" in out.read_text(), 10, "the server")
+    client = lan.spawn(2, [sys.executable, "-c", COPY, lan.address(1)], {}, tmp_path / "client")
+    assert (lan.wait(client), lan.wait(server)) == (0, 0)
+    expected = subprocess.run(["sha256sum"], input=bytes(range(256)) * 40_000, capture_output=True).stdout[:64]
+    assert out.read_text().split()[1] == expected.decode()
+
+
+def test_processes_get_their_environment_and_tell_how_they_ended(make_lan, tmp_path):
+    lan = make_lan(1)
+    out = tmp_path / "out"
+    pid = lan.spawn(
+        1, [sys.executable, "-c", "import os, sys; print(os.environ['X']); sys.exit(7)"], {"X": "seven"}, out
+    )
+    assert lan.wait(pid) == 7 and out.read_text() == "seven\n"
+    pid = lan.spawn(1, ["sleep", "1000"])
+    assert lan.running(pid)
+    with pytest.raises(TimeoutError, match="process"):
+        lan.wait(pid, 0.1)
+    lan.kill(pid, signal.SIGTERM)
+    assert lan.wait(pid) == -signal.SIGTERM
+
+
+def test_wrong_commands_are_told_and_do_not_end_the_lan(make_lan):
+    lan = make_lan(1)
+    with pytest.raises(RuntimeError, match="FileNotFoundError"):
+        lan.spawn(1, ["sleep", "1"], {}, Path("/no/such/folder/log"))
+    with pytest.raises(RuntimeError):
+        lan.link(9, up=False)
+    assert lan.stats()["refused"] == 0
+
+
+def test_machine_that_forbids_it_gives_the_reason(lab):
+    with pytest.raises(lab.LanUnavailableError, match="not installed"):
+        lab.Lan(1, unshare=["/no/such/unshare"])
+    with pytest.raises(lab.LanUnavailableError, match="Operation not permitted"):
+        lab.Lan(1, unshare=["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1"])
+
+
+def processes_with(marker):
+    """Pids of processes that have the marker among their arguments."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+OWNER = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("lan_lab", sys.argv[1])
+lab = importlib.util.module_from_spec(spec)
+sys.modules["lan_lab"] = lab
+spec.loader.exec_module(lab)
+lan = lab.Lan(2)
+for port in (1, 2):
+    lan.spawn(port, ["sh", "-c", 'trap "" TERM INT HUP; while :; do sleep 1; done', sys.argv[2]])
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_nothing_is_left_when_the_owner_is_killed(make_lan, lab):
+    make_lan(1)
+    marker = f"lan-marker-{os.getpid()}-{time.monotonic_ns()}"
+    argv = [sys.executable, "-c", OWNER, lab.__file__, marker]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout.readline() == b"up\n"
+        lab.Lan.until(lambda: len(processes_with(marker)) == 3, 10, "the programs to run")
+        owner.kill()
+    lab.Lan.until(lambda: not processes_with(marker), 5, "the programs to be gone")
