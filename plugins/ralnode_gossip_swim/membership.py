@@ -150,7 +150,8 @@ class Membership:
         entry = self.roster.get(claim.id)
         if entry is None or claim.stamp <= entry.stamp or not self._is_true(claim.id, signed):
             return
-        entry.left, entry.stamp = signed, claim.stamp
+        self._end_suspicion(entry)
+        entry.left, entry.stamp, entry.disputed = signed, claim.stamp, False
         self._set(entry, Liveness.LEFT, now if entry.is_live else entry.since)
         self.rumours.put(entry.id, packets.left_rumour(signed))
 

@@ -154,6 +154,16 @@ def test_who_left_does_not_come_back_by_old_records(lab, insider):
     assert lab.all_see(lab.running, [leaver], Liveness.LEFT)
 
 
+def test_a_suspect_that_leaves_does_not_die_of_the_suspicion(lab, insider):
+    leaver = lab.nodes[3]
+    insider.tell(lab, lab.nodes[0], accusation(False, leaver.id, (1, 0), insider.id))
+    assert lab.opinion(lab.nodes[0], leaver) is Liveness.SUSPECT
+    lab.leave(leaver)
+    lab.clock.run_for(60)
+    assert lab.all_see(lab.running, [leaver], Liveness.LEFT)
+    assert lab.exchange(lab.nodes[0], lab.nodes[1])
+
+
 def test_bad_record_in_a_table_does_not_spoil_the_rest(lab, insider, swim):
     """An insider's table: his own true row, a forged one, and a true one that the receiver lacks."""
     newcomer = GossipLab(swim(), 6).nodes[5]

@@ -187,7 +187,7 @@ class ClusterMachine(RuleBasedStateMachine):
         network.conditions = Conditions()
         for node in self.lab.nodes:
             network.slow(node.address, 0)
-        self.lab.exchange_every(30)
+        self.lab.exchange_every(30, attempts=COUNT)
         assert self.lab.clock.run_until_true(self.lab.everyone_agrees, 60)
         self.lab.clock.run_for(30)
         assert self.lab.everyone_agrees()
