@@ -35,13 +35,20 @@ async def keys_only_in(
 ) -> KeyList:
     """Keys of `source` that none of `kept` uses. Of a source whose interior nodes are not all in the store, what can be
     reached of it counts."""
+    others = [other for other in kept if other.root != source.root]
+    return await unused(await _lists(source, dag_of, storage), others, dag_of, storage)
+
+
+async def unused(
+    lists: Sequence[KeyList], kept: Sequence[Source], dag_of: Callable[[Source], Awaitable[Dag]], storage: Storage
+) -> KeyList:
+    """Those keys that none of `kept` uses."""
     dropped = KeyList()
-    for keys in await _lists(source, dag_of, storage):
+    for keys in lists:
         for start in range(0, len(keys), _WINDOW):
             wanted = await asyncio.to_thread(_Wanted, keys, start)
             for other in kept:
-                if other.root != source.root:
-                    await asyncio.to_thread(wanted.keep, await _lists(other, dag_of, storage))
+                await asyncio.to_thread(wanted.keep, await _lists(other, dag_of, storage))
             await asyncio.to_thread(wanted.add_left_to, dropped)
     return dropped
 
@@ -75,14 +82,14 @@ async def _lists(source: Source, dag_of: Callable[[Source], Awaitable[Dag]], sto
     try:
         dag = await dag_of(source)
     except NotFoundError:
-        return [await _reachable(source, storage)]
+        return [await reachable(source.root, storage)]
     return [dag.interior, dag.leaves.keys]
 
 
-async def _reachable(source: Source, storage: Storage) -> KeyList:
+async def reachable(root: bytes, storage: Storage) -> KeyList:
     """Every key that can be found below the root with the nodes that are here."""
     found, seen = KeyList(), set[bytes]()
-    waiting = [(cids.to_key(source.root), 0)]
+    waiting = [(cids.to_key(root), 0)]
     while waiting and len(found) < _REACHED_MAX:
         key, depth = waiting.pop()
         if key in seen or depth > DAG_DEPTH_MAX:

@@ -10,10 +10,11 @@ all that it speaks of is durable. It may outlive the blocks (they were removed):
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ import cbor2
 from ralnode.api import Storage
 from ralnode.dag.build import Built, Leaf
 from ralnode.dag.profile import Profile
-from ralnode.host.ingest.assembly import Checkpoint, leaves_per_checkpoint
+from ralnode.host.ingest.assembly import Checkpoint, Output, leaves_per_checkpoint
 from ralnode.host.ingest.model import Item, Stamp
 
 FILE_PREFIX: Final = b"ingest/file/"
@@ -37,8 +38,22 @@ _SIZES: Final = struct.Struct(">II")
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """A finished file, and when it was."""
+
     stamp: Stamp
     built: Built
+    origin: str
+    is_linked: bool
+    unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A file that was begun, and when its last checkpoint was."""
+
+    stamp: Stamp
+    is_linked: bool
+    unix_ms: int
 
 
 class Checkpoints:
@@ -62,7 +77,7 @@ class Checkpoints:
         folder = name[: len(FILE_PREFIX) + _HASH_BYTES]
         if folder != self._folder:
             self._folder, self._known = folder, await self._storage.load_state(folder)
-        found = _decode_finished(self._known.get(name, b""))
+        found = decode_finished(self._known.get(name, b""))
         return found.built if found is not None and found.stamp == item.stamp else None
 
     async def leaves(self, item: Item) -> list[Leaf]:
@@ -70,8 +85,8 @@ class Checkpoints:
         if not item.origin or item.stamp.size_bytes < leaves_per_checkpoint(self._profile) * self._profile.chunk_bytes:
             return []
         key = self._file_hash(item.origin)
-        head = (await self._storage.load_state(HEAD_PREFIX + key)).get(HEAD_PREFIX + key, b"")
-        if _decode_head(head) != item.stamp:
+        head = decode_head((await self._storage.load_state(HEAD_PREFIX + key)).get(HEAD_PREFIX + key, b""))
+        if head is None or head.stamp != item.stamp:
             return []
         documents = await self._storage.load_state(PART_PREFIX + key)
         return decode_leaves(documents, leaves_per_checkpoint(self._profile), PART_PREFIX + key)
@@ -82,26 +97,14 @@ class Checkpoints:
             return item.stamp.size_bytes
         return sum(leaf.content_bytes for leaf in await self.leaves(item))
 
-    async def note(
-        self, finished: Iterable[tuple[Item, Built]], checkpoints: Iterable[Checkpoint], unix_ms: int
-    ) -> None:
-        """All that these speak of is durable."""
-        documents: dict[bytes, bytes | None] = {}
-        for checkpoint in checkpoints:
-            if checkpoint.item.origin:
-                self._note_checkpoint(checkpoint, documents, unix_ms)
-        for item, built in finished:
-            if item.origin:
-                name = self._file_name(item.origin)
-                documents[name] = _encode([_VERSION, *item.stamp, *built])
+    async def note(self, outputs: Sequence[Output], unix_ms: int) -> None:
+        """All of these is durable."""
+        documents = await asyncio.to_thread(self._documents, outputs, unix_ms)
+        for output in outputs:
+            for item, _ in output.finished:
                 documents |= await self._parts_to_drop(item)
         if documents:
             await self._storage.save_state(documents)
-
-    def used(self, items: Iterable[Item]) -> None:
-        """These files are part of the add that is going on."""
-        if not self._link:
-            self._noted.update(self._file_name(item.origin) for item in items if item.origin)
 
     async def published(self) -> None:
         """All of the add is whole now. Notes of linked files stay, so that adding them again is cheap."""
@@ -127,14 +130,32 @@ class Checkpoints:
         await self._storage.save_state(documents)
         self._folder, self._known = b"", {}
 
-    def _note_checkpoint(self, checkpoint: Checkpoint, documents: dict[bytes, bytes | None], unix_ms: int) -> None:
-        key = self._file_hash(checkpoint.item.origin)
-        stamp = checkpoint.item.stamp
-        documents[HEAD_PREFIX + key] = _encode([_VERSION, *stamp, unix_ms, checkpoint.item.origin, self._kind])
-        documents[PART_PREFIX + key + b"%08x" % checkpoint.number] = encode_leaves(checkpoint.leaves)
+    def _documents(self, outputs: Sequence[Output], unix_ms: int) -> dict[bytes, bytes | None]:
+        documents: dict[bytes, bytes | None] = {}
+        whole = {id(item) for output in outputs for item, _ in output.finished}
+        for output in outputs:
+            for checkpoint in output.checkpoints:
+                if id(checkpoint.item) not in whole:
+                    self._add_checkpoint(checkpoint, documents, unix_ms)
+            for item, built in output.finished:
+                if item.origin:
+                    documents[self._file_name(item.origin)] = _encode(
+                        [_VERSION, *item.stamp, *built, item.origin, self._link, unix_ms]
+                    )
+            if not self._link:
+                items = [item for item, _ in output.finished] + output.known
+                self._noted.update(self._file_name(item.origin) for item in items if item.origin)
+        return documents
+
+    def _add_checkpoint(self, checkpoint: Checkpoint, documents: dict[bytes, bytes | None], unix_ms: int) -> None:
+        item = checkpoint.item
+        if item.origin:
+            key = self._file_hash(item.origin)
+            documents[HEAD_PREFIX + key] = _encode([_VERSION, *item.stamp, item.origin, self._link, unix_ms])
+            documents[PART_PREFIX + key + b"%08x" % checkpoint.number] = encode_leaves(checkpoint.leaves)
 
     async def _parts_to_drop(self, item: Item) -> Mapping[bytes, bytes | None]:
-        if item.stamp.size_bytes < leaves_per_checkpoint(self._profile) * self._profile.chunk_bytes:
+        if not item.origin or item.stamp.size_bytes < leaves_per_checkpoint(self._profile) * self._profile.chunk_bytes:
             return {}
         key = self._file_hash(item.origin)
         parts = await self._storage.load_state(PART_PREFIX + key)
@@ -158,14 +179,15 @@ def decode_leaves(documents: Mapping[bytes, bytes], per_document: int, prefix: b
     """Those of the documents number 0, 1, 2 … up to the first that is missing or spoilt."""
     leaves: list[Leaf] = []
     for number in range(len(documents)):
-        found = _decode_leaves(documents.get(prefix + b"%08x" % number, b""))
+        found = decode_part(documents.get(prefix + b"%08x" % number, b""))
         if len(found) != per_document:
             break
         leaves += found
     return leaves
 
 
-def _decode_leaves(document: bytes) -> list[Leaf]:
+def decode_part(document: bytes) -> list[Leaf]:
+    """None of them if the document is spoilt."""
     try:
         version, width, cids, sizes = cbor2.loads(document)
         if version != _VERSION:
@@ -176,20 +198,24 @@ def _decode_leaves(document: bytes) -> list[Leaf]:
         return []
 
 
-def _decode_finished(document: bytes) -> Finished | None:
+def decode_finished(document: bytes) -> Finished | None:
+    """None for a document that is spoilt or of another version."""
     try:
-        version, size, mtime, inode, cid, tsize, content = cbor2.loads(document)
+        version, size, mtime, inode, cid, tsize, content, origin, is_linked, unix_ms, *_ = cbor2.loads(document)
     except (cbor2.CBORError, ValueError, TypeError):
         return None
-    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content)) if version == _VERSION else None
+    if version != _VERSION:
+        return None
+    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), origin, is_linked, unix_ms)
 
 
-def _decode_head(document: bytes) -> Stamp | None:
+def decode_head(document: bytes) -> Head | None:
+    """As `decode_finished`."""
     try:
-        version, size, mtime, inode, *_ = cbor2.loads(document)
+        version, size, mtime, inode, _origin, is_linked, unix_ms, *_ = cbor2.loads(document)
     except (cbor2.CBORError, ValueError, TypeError):
         return None
-    return Stamp(size, mtime, inode) if version == _VERSION else None
+    return Head(Stamp(size, mtime, inode), is_linked, unix_ms) if version == _VERSION else None
 
 
 def _encode(fields: list[object]) -> bytes:

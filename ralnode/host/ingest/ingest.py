@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ralnode.api import LocalError, Storage, UsageError
+from ralnode.api import LocalError, Source, Storage, UsageError
 from ralnode.api.limits import NAME_BYTES_MAX
 from ralnode.dag.profile import V1_2025, Profile
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest.adding import Adder, Adding
 from ralnode.host.ingest.checkpoints import Checkpoints
+from ralnode.host.ingest.leftovers import discard
 from ralnode.host.ingest.localtree import ENTRY_BYTES, Totals, measure, resolve, scan
 from ralnode.host.ingest.model import FILE, Added, AddOptions, Item, Report, Stamp, UploadEntry, UploadFile
 from ralnode.host.ingest.sources import Hash, Jobs, local_jobs, uploaded_jobs
@@ -39,6 +40,8 @@ class Ingest:
 
     def __init__(self, storage: Storage, index: DagIndex) -> None:
         self._storage = storage
+        self._index = index
+        self._adding_count = 0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ingest")
         self._adder = Adder(storage, index, self._threads)
 
@@ -55,10 +58,10 @@ class Ingest:
         top = await asyncio.to_thread(resolve, path)
         totals = await self._adder.in_thread(partial(measure, top, options.profile, hidden=options.hidden))
         adding = self._of_path(options.name or path.name or top.name or "root", top, totals, options, report)
-        added = await self._adder.run(adding)
+        added = await self._run(adding)
         if added is None:  # what an earlier add left has gone from the store
             await adding.checkpoints.forget(_files(top, options))
-            added = await self._adder.run(adding, reuse=False)
+            added = await self._run(adding, reuse=False)
         if added is None:
             raise LocalError(f"cannot add {path}: blocks of it vanished from the store while it was added. Try again.")
         return added
@@ -91,7 +94,7 @@ class Ingest:
         adding = Adding(
             name, options, checkpoints, announced.content_bytes, announced.stored_bytes, jobs, here_bytes, report
         )
-        added = await self._adder.run(adding)
+        added = await self._run(adding)
         if added is None:
             await checkpoints.forget_used()
             raise LocalError(f"cannot add {name}: what an earlier upload had left here is gone. Send all of it again.")
@@ -102,6 +105,20 @@ class Ingest:
         checkpoints = Checkpoints(self._storage, profile, link=False)
         items = [Item((), FILE, Stamp(file.size_bytes, file.mtime_ns), file.origin) for file in files]
         return [await checkpoints.here_bytes(item) for item in items]
+
+    async def discard_leftovers(self, before_unix_ms: int, kept: Sequence[Source]) -> int:
+        """Deletes what adds that were interrupted before then have left, but for what the sources `kept` use; returns the
+        count of blocks. Does nothing while an add is going on, since that may go on with what is left."""
+        if self._adding_count:
+            return 0
+        return await discard(self._storage, before_unix_ms, kept, self._index.dag)
+
+    async def _run(self, adding: Adding, *, reuse: bool = True) -> Added | None:
+        self._adding_count += 1
+        try:
+            return await self._adder.run(adding, reuse=reuse)
+        finally:
+            self._adding_count -= 1
 
     def _of_path(self, name: str, top: Path, totals: Totals, options: AddOptions, report: Report) -> Adding:
         checkpoints = Checkpoints(self._storage, options.profile, link=options.link)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ralnode.api import Block, Reservation, Storage
+from ralnode.api import Block, Reservation, Storage, StorageError
 from ralnode.api.limits import MIB, PUT_BATCH_BLOCKS, PUT_BATCH_BYTES
 from ralnode.host.ingest.assembly import LinkedRun, Output
 from ralnode.host.ingest.checkpoints import Checkpoints
@@ -23,7 +23,7 @@ from ralnode.host.ingest.localtree import stamp_of
 _GROUP_BYTES: Final = 20 * MIB
 """Stored by one fsync and one commit. Below 16 MiB those take as long as the writing; twice this, and the jobs that are
 being hashed, stay within the 64 MiB that an add may use."""
-_GROUP_OUTPUTS: Final = 64
+_GROUP_OUTPUTS: Final = 8
 """Of small files, which come 256 to an output."""
 _WAIT_SECONDS: Final = 1.0
 """A slow upload is stored this often all the same, and its progress shown."""
@@ -51,7 +51,6 @@ class Storing:
         self._stored: list[Output] = []
         """Durable, not noted yet."""
         self._running: asyncio.Task[None] | None = None
-        self._links = asyncio.Semaphore(_LINKS_AHEAD)
 
     async def __aenter__(self) -> Storing:
         return self
@@ -91,29 +90,34 @@ class Storing:
         blocks = [block for output in outputs for block in output.blocks]
         for output in outputs:
             output.blocks.clear()
-        work = [self._storage.put(group, self._reservation) for group in _groups(blocks)]
+        puts = [self._storage.put(group, self._reservation) for group in _groups(blocks)]
         blocks.clear()
-        work += [self._link(run) for output in outputs for run in output.runs]
-        await _all(*work, self._note())
+        runs = [run for output in outputs for run in output.runs]
+        await _all(*puts, self._link(runs), self._note())
         self._stored = outputs
         for output in outputs:
             self._done(output)
 
     async def _note(self) -> None:
         stored, self._stored = self._stored, []
-        finished = [each for output in stored for each in output.finished]
-        self._checkpoints.used([item for item, _ in finished] + [item for output in stored for item in output.known])
-        checkpoints = [each for output in stored for each in output.checkpoints]
-        await self._checkpoints.note(finished, checkpoints, time.time_ns() // 1_000_000)
+        if stored:
+            await self._checkpoints.note(stored, time.time_ns() // 1_000_000)
 
-    async def _link(self, run: LinkedRun) -> None:
-        """The store takes the file as it is now, so it must still be the one that was hashed."""
-        path = Path(os.fsdecode(run.item.local_path))
-        async with self._links:
-            await self._storage.link(path, run.slices)
-            found = await asyncio.to_thread(path.stat)
-        if stamp_of(found) != run.item.stamp:
-            raise changed(run.item)
+    async def _link(self, runs: Sequence[LinkedRun]) -> None:
+        """The store takes the files as they are now, so they must still be those that were hashed."""
+        waiting = iter(runs)
+
+        async def work() -> None:
+            for run in waiting:
+                try:
+                    await self._storage.link(Path(os.fsdecode(run.item.local_path)), run.slices)
+                except StorageError:
+                    await asyncio.to_thread(_check, [run])  # the better reason, if it is that
+                    raise
+
+        if runs:
+            await _all(*(work() for _ in range(min(_LINKS_AHEAD, len(runs)))))
+            await asyncio.to_thread(_check, runs)
 
 
 async def _all(*work: Coroutine[Any, Any, None]) -> None:
@@ -121,6 +125,16 @@ async def _all(*work: Coroutine[Any, Any, None]) -> None:
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+def _check(runs: Sequence[LinkedRun]) -> None:
+    for run in runs:
+        try:
+            found = stamp_of(Path(os.fsdecode(run.item.local_path)).stat())
+        except OSError:
+            raise changed(run.item) from None
+        if found != run.item.stamp:
+            raise changed(run.item)
 
 
 def _groups(blocks: Sequence[Block]) -> Iterator[list[Block]]:
