@@ -178,3 +178,43 @@ async def test_a_cancelled_put_is_stored_whole_or_not_at_all_and_the_store_goes_
     await store.put([make_block(99)])
     assert len(set(await store.held(keys_of(blocks)))) == 1
     assert store.usage().reserved_bytes == 0
+
+
+async def test_a_disk_too_full_to_punch_holes_deletes_all_the_same(
+    open_store: Open, faulty_disk: Faulty, disk_usage_bytes: Callable[[Path], int], tmp_path: Path
+) -> None:
+    store = await open_store(disk=faulty_disk)
+    blocks = make_blocks(4, 200_000)
+    await store.put(blocks)
+    before = disk_usage_bytes(tmp_path / "store")
+    faulty_disk.fail("punch", errno.ENOSPC)
+    assert await store.delete([blocks[0].key]) == 1
+    assert store.usage().read_only_reason == ""
+    assert disk_usage_bytes(tmp_path / "store") == before
+    assert await store.delete([blocks[1].key]) == 1
+    assert before - disk_usage_bytes(tmp_path / "store") > 2 * 190_000
+
+
+async def test_a_rebuild_that_fails_leaves_an_open_store_open(open_store: Open, faulty_disk: Faulty) -> None:
+    store = await open_store(disk=faulty_disk)
+    blocks = make_blocks(4, 20_000)
+    await store.put(blocks)
+    faulty_disk.fail("sync", errno.EIO)
+    with pytest.raises(StorageError, match="The old index is as it was"):
+        await store.rebuild_index(lambda done, total: None)
+    assert await store.get_many(keys_of(blocks)) == [block.data for block in blocks]
+    await store.put(make_blocks(2, 20_000, first_seed=50))
+    assert store.usage().block_count == 6
+
+
+async def test_room_taken_by_a_put_is_settled_before_it_is_answered(open_store: Open) -> None:
+    """Or a full store would look fuller than its capacity for a moment."""
+    store = await open_store(capacity_bytes=16 << 20)
+    for seed in range(100):
+        try:
+            await store.put([make_block(seed, 150_000)])
+        except StorageFullError:
+            break
+        assert store.usage().reserved_bytes == 0
+    else:
+        raise AssertionError("the store never got full")
