@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ralnode.api import Instant, Planner, Storage, Transport
 from ralnode.core.engine import Engine
@@ -14,6 +16,7 @@ from ralnode.host.exchanges import Exchanges
 from ralnode.host.fetches import Fetches
 from ralnode.host.inbox import Inbox
 from ralnode.host.keeping import Keeping
+from ralnode.host.memory import give_back
 from ralnode.host.parts import Parts, clock
 from ralnode.host.planning import Planning
 from ralnode.host.saving import Saver
@@ -69,7 +72,7 @@ def surroundings(
         exchanges=Exchanges(transport, inbox, tasks),
         udp=UdpEndpoint(inbox),
         waiters=Waiters(),
-        usage=UsageWatch(storage, inbox),
+        usage=UsageWatch(storage, inbox, partial(asyncio.to_thread, give_back)),
         say=say,
         log=log,
     )

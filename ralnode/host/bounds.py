@@ -104,3 +104,9 @@ STORE_STOP_SECONDS: Final = 1.5
 
 STATUS_SECONDS: Final = 5.0
 """Between two lines of health for `systemctl status`."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""Between two requests to systemd to wait on for READY, each for three times as long."""
+
+START_SECONDS_MAX: Final = 3600.0
+"""After an hour of opening, systemd may give up: the largest store is mended by then."""

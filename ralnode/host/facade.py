@@ -13,15 +13,14 @@ from ralnode.api import (
     BlockKey,
     ClusterStatus,
     Metric,
-    PeerError,
     Reading,
     Source,
     Storage,
-    Transport,
     UnavailableError,
 )
 from ralnode.core.engine import Engine
-from ralnode.host.bounds import BLOCK_SECONDS_MAX, CHANGES_SECONDS_MIN
+from ralnode.host.blockfinder import BlockFinder, Wanted
+from ralnode.host.bounds import CHANGES_SECONDS_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Open:
 
     engine: Engine
     storage: Storage
-    transport: Transport
+    finder: BlockFinder
     status: Callable[[], ClusterStatus]
     metrics: Callable[[], Sequence[Metric]]
     open: Callable[[str], Awaitable[Reading]]
@@ -68,19 +67,14 @@ class Facade:
 
     async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None:
         """From the store, else from the live peers in turn: a block by itself does not tell its source."""
-        node = self._node
-        data = await node.storage.get(key)
+        data = await self._node.storage.get(key)
         if data is not None or local_only:
             return data
-        for peer in [node.engine.peer(each) for each in node.engine.live() if each != node.engine.me.id]:
-            try:
-                async with asyncio.timeout(BLOCK_SECONDS_MAX):
-                    data = await node.transport.fetch_block(peer, key)
-            except (PeerError, UnavailableError, TimeoutError):
-                continue
-            if data is not None:
-                return data
-        return None
+        try:
+            (data,) = await self._node.finder.get(Wanted(None, [key]))
+        except UnavailableError:
+            return None
+        return data
 
     async def open(self, reference: str) -> Reading:
         return await self._node.open(reference)

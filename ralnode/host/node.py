@@ -115,10 +115,12 @@ class Node:
     async def _until_stopped(self, opening: Awaitable[None]) -> None:
         """A stop that comes while the node opens ends the opening; what is open already is closed."""
         task, stopped = asyncio.ensure_future(opening), asyncio.ensure_future(self.stopping.wait())
+        patience = asyncio.ensure_future(self._notifier.ask_for_patience())
         try:
             await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
+            patience.cancel()
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
@@ -193,14 +195,13 @@ class Node:
 
     def _open_facade(self, operations: Operations, works: Works) -> Open:
         finder = BlockFinder(operations.storage, operations.transport, works.engine, operations.dag)
-        reader = Reader(finder, works.engine)
         return Open(
             engine=works.engine,
             storage=operations.storage,
-            transport=operations.transport,
+            finder=finder,
             status=operations.status,
             metrics=operations.metrics,
-            open=reader.open,
+            open=Reader(finder, works.engine).open,
             command=lambda name, params, to: dispatch(operations, name, params, to, Origin.PAGE),
             change_count=lambda: works.shell.change_count,
         )

@@ -7,7 +7,12 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 
 from ralnode.api import RalnodeError
-from ralnode.host.bounds import STATUS_SECONDS, WATCHDOG_STORE_SECONDS_MAX
+from ralnode.host.bounds import (
+    PATIENCE_SECONDS,
+    START_SECONDS_MAX,
+    STATUS_SECONDS,
+    WATCHDOG_STORE_SECONDS_MAX,
+)
 
 
 class Notifier:
@@ -33,12 +38,14 @@ class Notifier:
             self._status = line
             self._send(f"STATUS={line}")
 
-    def extend_start(self, seconds: float) -> None:
-        """A long schema step: systemd waits so much longer for READY."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
-
     def ping(self) -> None:
         self._send("WATCHDOG=1")
+
+    async def ask_for_patience(self, every_seconds: float = PATIENCE_SECONDS) -> None:
+        """While the node opens: a store that is upgraded or mended may need longer than systemd waits for READY."""
+        for _ in range(int(START_SECONDS_MAX / every_seconds)):
+            await asyncio.sleep(every_seconds)
+            self._send(f"EXTEND_TIMEOUT_USEC={int(3 * every_seconds * 1e6)}")
 
     async def tell(self, sentence: Callable[[], str], every_seconds: float = STATUS_SECONDS) -> None:
         """Keeps STATUS up to date. Returns at once without systemd."""

@@ -42,12 +42,10 @@ def test_ready_status_and_stopping_are_told(systemd: tuple[Systemd, dict[str, st
     notifier.ready()
     notifier.status("All 3 files\nhave 2 copies.")
     notifier.status("All 3 files have 2 copies.")
-    notifier.extend_start(2.5)
     notifier.stopping()
     assert listener.heard() == [
         "READY=1",
         "STATUS=All 3 files have 2 copies.",
-        "EXTEND_TIMEOUT_USEC=2500000",
         "STOPPING=1",
     ]
 
@@ -63,6 +61,18 @@ def test_a_full_queue_does_not_block_the_node(systemd: tuple[Systemd, dict[str, 
     for _ in range(2000):
         notifier.ping()
     assert 0 < len(listener.heard()) < 2000
+
+
+async def test_systemd_is_asked_for_patience_while_the_node_opens(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = systemd
+    asking = asyncio.create_task(Notifier(environ).ask_for_patience(0.01))
+    heard: list[str] = []
+    async with asyncio.timeout(5):
+        while len(heard) < 2:
+            await asyncio.sleep(0.005)
+            heard += listener.heard()
+    asking.cancel()
+    assert set(heard) == {"EXTEND_TIMEOUT_USEC=30000"}
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-5"])
