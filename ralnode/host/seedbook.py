@@ -70,6 +70,11 @@ def list_entries(folder: Path) -> list[str]:
         return sorted(entry.name for entry in found if not entry.name.startswith("."))
 
 
+def shown(name: str) -> str:
+    """A file's name as a source may be called: bytes that are no UTF-8 become replacement signs."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def look_at(path: Path) -> Look:
     """Names, sizes, times and inodes of all that is in an entry. Blocking. Raises OSError, RalnodeError."""
     digest, newest_ns = hashlib.sha256(), 0

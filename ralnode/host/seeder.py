@@ -21,7 +21,7 @@ from ralnode.api import Held, Holding, RalnodeError, Root, Source, Storage
 from ralnode.host.bounds import DELETE_BLOCKS_MAX
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import AddOptions, Ingest
-from ralnode.host.seedbook import Look, SeedBook, Seeded, list_entries, look_at
+from ralnode.host.seedbook import Look, SeedBook, Seeded, list_entries, look_at, shown
 
 SETTLE_SECONDS: Final = 2.0
 """An entry that was written to this recently may still be growing: it is looked at again before it is added."""
@@ -141,6 +141,8 @@ class Seeder:
             await self._add(name, look)
         except (RalnodeError, OSError) as error:
             self._tell_failed(name, str(error))
+        except Exception as error:  # one odd entry must not keep the others from being seeded
+            self._tell_failed(name, f"this is a fault of ralnode: {error!r}")
         return False
 
     async def _is_done(self, name: str, look: Look, *, full: bool) -> bool:
@@ -159,7 +161,7 @@ class Seeder:
 
     async def _add(self, name: str, look: Look) -> None:
         self._failed[name] = look.signature  # until it has worked
-        options = AddOptions(name=name, link=True, copies=self._parts.copies)
+        options = AddOptions(name=shown(name), link=True, copies=self._parts.copies)
         added = await self._parts.ingest.add_path(self._folder / name, options)
         before = self._book.entries.get(name)
         await self._parts.publish(added.source, added.holding)
@@ -172,7 +174,7 @@ class Seeder:
     async def _withdraw(self, name: str, root: Root) -> None:
         """The old content of a changed entry, unless another entry still has it."""
         if self._parts.source(root) is not None and not self._book.is_used(root, but_by=name):
-            self._parts.say("info", f"{name} has changed; what it was before is withdrawn")
+            self._parts.say("info", f"{shown(name)} has changed; what it was before is withdrawn")
             await self._parts.withdraw(root)
 
     async def _gone(self, name: str) -> None:
@@ -183,8 +185,8 @@ class Seeder:
                 await self._retract(source)
                 self._parts.say(
                     "warning",
-                    f"{name} is gone from the sources folder and is no longer offered from here. It stays in the "
-                    f"catalogue; to remove it from the cluster: ralnode rm {name}",
+                    f"{shown(name)} is gone from the sources folder and is no longer offered from here. It stays in the "
+                    f"catalogue; to remove it from the cluster: ralnode rm {shown(name)}",
                 )
             await self._book.note(name, None)
         except RalnodeError as error:
@@ -205,7 +207,7 @@ class Seeder:
         """Once, until the reason is another one."""
         if self._told.get(name) != reason:
             self._told[name] = reason
-            self._parts.say("warning", f"cannot seed {name}: {reason}")
+            self._parts.say("warning", f"cannot seed {shown(name)}: {reason}")
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
