@@ -108,10 +108,13 @@ def test_take_takes_all_when_all_fits_and_nothing_without_room() -> None:
     assert planning.take(sources, {}, SALT, 10**9) == {}
 
 
-def test_take_of_many_blocks_uses_the_whole_budget() -> None:
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, 123_456, 299_999])
+def test_take_of_many_blocks_uses_the_whole_budget(count: int) -> None:
     source = make_source(1, 300_000, block_bytes=10)
-    taken = planning.take([source], {source.root: BlockSet.full(300_000)}, SALT, 1_234_567)
-    assert len(taken[source.root]) == 123_456
+    everything = {source.root: BlockSet.full(300_000)}
+    for spare_bytes, expected in ((-1, count - 1), (0, count), (9, count)):
+        taken = planning.take([source], everything, SALT, 10 * count + spare_bytes)
+        assert sum(len(blocks) for blocks in taken.values()) == expected
 
 
 def test_held_blocks_are_those_of_known_sources_and_indexes() -> None:

@@ -86,6 +86,15 @@ def test_a_round_takes_on_no_more_than_its_batch(percent: int) -> None:
     assert batch - view.sources[0].block_bytes < planned_bytes(view.sources, plan.want) <= batch
 
 
+def test_what_is_less_rare_does_not_slip_past_a_block_that_is_too_large() -> None:
+    large, small = make_source(1, 40, block_bytes=1 << 18), make_source(2, 40, block_bytes=1 << 10)
+    view = make_view([2, 1], [large, small], 1.2)
+    view = replace(view, holdings={node_id(1): {small.root: BlockSet.full(40)}})
+    want = HASTY.plan(view).want
+    assert 0 < len(want[large.root]) < 40
+    assert small.root not in want
+
+
 def test_a_node_smaller_than_fifty_blocks_still_gets_on() -> None:
     view = make_view([1, 1], [make_source(1, 8)], 4.0)
     assert len(RarestPlanner().plan(view).want[view.sources[0].root]) == 1

@@ -177,3 +177,9 @@ def test_shares_follow_capacity_when_there_is_one_copy() -> None:
         share = node.capacity_bytes / sum(other.capacity_bytes for other in view.nodes)
         count = len(plans[node.id].want[view.sources[0].root])
         assert count == pytest.approx(50_000 * share, abs=5 * (50_000 * share) ** 0.5)
+
+
+def test_the_order_in_which_a_view_lists_things_does_not_matter() -> None:
+    view = make_view(SHARES, [make_source(n, 300, priority=n % 2) for n in range(5)], 1.7)
+    turned = View(view.me, view.nodes[::-1], view.sources[::-1])
+    assert PLANNER.plan(turned) == PLANNER.plan(view)

@@ -54,6 +54,10 @@ def test_all_in_one_zone_is_as_if_there_were_none() -> None:
 def test_nodes_without_a_zone_are_apart_from_each_other_and_from_the_rest() -> None:
     view = make_view([3, 4, 5, 4], [make_source(1, 900)], 6.0, zones=["a", "", "a", ""])
     assert zones_per_block(view) == {2: 900}
+    without = {node.id for node in view.nodes if not node.zone}
+    scheme = Scheme.of(view)
+    owners = [{scheme.nodes.ids[at] for at in scheme.owners(view.sources[0], index)} for index in range(900)]
+    assert without in owners
 
 
 def test_a_nearly_full_cluster_keeps_the_spread_as_long_as_it_can() -> None:
