@@ -26,6 +26,8 @@ class _PeerHoldings:
     sources: dict[Root, Holding] = field(default_factory=dict)
     unread: dict[Root, tuple[bool, bytes, bytes]] = field(default_factory=dict)
     """Of sources whose record has not arrived yet, so that their leaf count is unknown."""
+    parked: dict[Root, Holding] = field(default_factory=dict)
+    """Of removed sources: should one come back, a peer that never heard of the removal has nothing new to say."""
 
 
 class Holdings:
@@ -160,9 +162,12 @@ class Holdings:
             changed |= set(peer.sources)
             peer.sources.clear()
             peer.unread.clear()
+            peer.parked.clear()
         peer.sources.update(decoded)
         for root in decoded:
             peer.unread.pop(root, None)
+        for root in (*decoded, *unread):
+            peer.parked.pop(root, None)
         if len(peer.unread) + len(unread) <= _UNKNOWN_ROOTS_MAX:
             peer.unread.update(unread)
         peer.version = version
@@ -173,6 +178,10 @@ class Holdings:
     def source_arrived(self, source: Source) -> None:
         """The record of a source is known now: read what peers said about it before."""
         for peer in self._peers.values():
+            parked = peer.parked.pop(source.root, None)
+            if parked is not None and parked.servable.bits.bit_length() <= source.leaf_count:
+                peer.sources[source.root] = parked
+                self._touch(source.root)
             raw = peer.unread.pop(source.root, None)
             if raw is None:
                 continue
@@ -184,8 +193,10 @@ class Holdings:
 
     def source_removed(self, root: Root) -> None:
         for peer in self._peers.values():
-            peer.sources.pop(root, None)
+            said = peer.sources.pop(root, None)
             peer.unread.pop(root, None)
+            if said is not None and len(peer.parked) < _UNKNOWN_ROOTS_MAX:
+                peer.parked[root] = said
         self._touch(root)
 
     def _touch(self, root: Root) -> None:

@@ -1,5 +1,7 @@
 """What nodes say they have, and how copies are counted."""
 
+from dataclasses import replace
+
 import cbor2
 import pytest
 
@@ -128,3 +130,28 @@ def test_what_was_said_of_a_removed_source_does_not_outlive_what_is_said_when_it
     mine.merge(ANN, ann.delta(mine.known_version(ANN), CATALOGUE.get), CATALOGUE.get)
     mine.source_arrived(SOURCE)
     assert set(mine.of(ANN, SOURCE.root).owned) == {2}
+
+
+def test_what_a_peer_has_of_a_removed_source_is_remembered_for_when_it_comes_back() -> None:
+    """The peer may never hear of the removal, and then has nothing new to say."""
+    ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
+    ann.set_mine(SOURCE.root, owned(1))
+    mine.merge(ANN, ann.delta(0, CATALOGUE.get), CATALOGUE.get)
+    mine.source_removed(SOURCE.root)
+    assert not mine.of(ANN, SOURCE.root).owned
+    mine.source_arrived(SOURCE)
+    assert set(mine.of(ANN, SOURCE.root).owned) == {1}
+    mine.source_removed(SOURCE.root)
+    ann.drop_mine(SOURCE.root)
+    mine.merge(ANN, ann.delta(mine.known_version(ANN), CATALOGUE.get), {}.get)
+    mine.source_arrived(SOURCE)
+    assert not mine.of(ANN, SOURCE.root).owned
+
+
+def test_what_is_remembered_of_a_removed_source_must_fit_the_source_that_comes_back() -> None:
+    ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
+    ann.set_mine(SOURCE.root, owned(1, 9))
+    mine.merge(ANN, ann.delta(0, CATALOGUE.get), CATALOGUE.get)
+    mine.source_removed(SOURCE.root)
+    mine.source_arrived(replace(SOURCE, leaf_count=5))
+    assert not mine.of(ANN, SOURCE.root).owned
