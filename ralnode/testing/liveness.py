@@ -61,6 +61,8 @@ def unfinished(world: World, nodes: Sequence[SimulatedNode]) -> str:
         if plan is None or not node.mind.is_plan_current(node.now):
             return f"{node.name} has no plan for what is there now"
         for source in node.mind.sources():
+            if source.root in servable and not node.mind.holding(node.id, source.root).has_interior:
+                return f"{node.name} still lacks the interior nodes of {source.name}"
             wanted = plan.want.get(source.root, BlockSet()) & servable.get(source.root, BlockSet())
             missing = wanted - node.mind.holding(node.id, source.root).owned
             if missing and room_bytes(node) >= source.block_bytes:
