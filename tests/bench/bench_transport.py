@@ -166,8 +166,8 @@ def measure(folder: Path, mib: int, pairs: int, server: subprocess.Popen[str], d
     try:
         figures = [
             speed_ratio(f"{what} | sha256sum", ours, lambda: curl_to("sha256sum"), 0.5, pairs=pairs),
-            speed_ratio(
-                f"{what} | openssl sha256", ours, lambda: curl_to("openssl", "dgst", "-sha256"), 0.5, pairs=pairs
+            _told(
+                speed_ratio(f"{what} | openssl", ours, lambda: curl_to("openssl", "dgst", "-sha256"), 0, pairs=pairs)
             ),
         ]
     finally:
