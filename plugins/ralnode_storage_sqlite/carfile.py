@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
-from ralnode.api.limits import BLOCK_BYTES_MAX
-from ralnode.dag import cid, varint
+from ralnode.dag import car, cid, varint
 
-_CBOR_HEADER: Final = b"\xa2\x65roots\x81\xd8\x2a\x45\x00\x01\x55\x00\x00\x67version\x01"
-HEADER: Final = varint.encode(len(_CBOR_HEADER)) + _CBOR_HEADER
+_NO_ROOT: Final = b"\x01\x55\x00\x00"
+HEADER: Final = car.encode_header([_NO_ROOT])
 
 _HEAD_BYTES_MAX: Final = 10 + cid.CID_BYTES_MAX
-_RECORD_BYTES_MAX: Final = cid.CID_BYTES_MAX + BLOCK_BYTES_MAX
 _SEARCH_BYTES: Final = 1 << 20
 _SHA256_CID: Final = re.compile(rb"\x01[\x55\x70\x71]\x12\x20")
 """How every CID that we are likely to meet begins: where to look for the next record behind damage."""
@@ -45,7 +43,7 @@ class Damage(NamedTuple):
 
 def head(key: bytes, length: int) -> bytes:
     """What stands before the data of a record."""
-    return varint.encode(len(key) + length) + key
+    return car.section_prefix(key, length)
 
 
 def head_bytes(key: bytes, length: int) -> int:
@@ -92,7 +90,7 @@ def _record_at(read: Read, offset: int, size_bytes: int) -> Record | None:
     except ValueError:
         return None
     length = size - (end - at)
-    if size > _RECORD_BYTES_MAX or length < 0 or offset + end + length > size_bytes:
+    if size > car.SECTION_BYTES_MAX or length < 0 or offset + end + length > size_bytes:
         return None
     if not cid.verify(key, read(offset + end, length)):
         return None
@@ -120,4 +118,4 @@ def _starts_record(window: bytes, start: int, key_start: int) -> bool:
         size, end = varint.decode(window, start)
     except ValueError:
         return False
-    return end == key_start and 36 <= size <= _RECORD_BYTES_MAX
+    return end == key_start and 36 <= size <= car.SECTION_BYTES_MAX
