@@ -53,7 +53,7 @@ async def run_essential(name: str, work: Awaitable[None]) -> None:
     raise LocalError(f"{name} ended by itself")
 
 
-class Optional:
+class Supervised:
     """One optional service, already started or not. `start` is called for every restart."""
 
     def __init__(

@@ -7,7 +7,7 @@ import pytest
 
 from ralnode.api import LocalError, PeerError
 from ralnode.host.closing import bounded
-from ralnode.host.supervise import Optional, ServiceState, guarded_start, run_essential
+from ralnode.host.supervise import ServiceState, Supervised, guarded_start, run_essential
 from ralnode.host.tasks import Tasks
 
 LOG = logging.getLogger("ralnode.test")
@@ -43,7 +43,7 @@ class Flaky:
 
 async def supervise(service: Flaky, *, started: bool) -> ServiceState:
     state = ServiceState("ui test", is_running=started)
-    task = asyncio.create_task(Optional(service, service.start, state, LOG, delays_seconds=(0.0, 0.0, 0.0)).run())
+    task = asyncio.create_task(Supervised(service, service.start, state, LOG, delays_seconds=(0.0, 0.0, 0.0)).run())
     await asyncio.wait_for(service.runs.wait(), 5)
     task.cancel()
     await asyncio.wait([task])
@@ -74,7 +74,7 @@ async def test_delays_grow_and_stay_at_the_last() -> None:
 
     service = Flaky(99)
     state = ServiceState("discovery test")
-    supervised = Optional(service, service.start, state, LOG, delays_seconds=(1.0, 2.0, 4.0), sleep=sleep)
+    supervised = Supervised(service, service.start, state, LOG, delays_seconds=(1.0, 2.0, 4.0), sleep=sleep)
     with pytest.raises(asyncio.CancelledError):
         await supervised.run()
     assert delays == [1.0, 2.0, 4.0, 4.0, 4.0]

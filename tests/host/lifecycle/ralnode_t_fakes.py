@@ -74,7 +74,7 @@ class Storage(MemoryStorage):
         await super().open(on_lost)
 
     async def load_state(self, prefix: bytes) -> dict[bytes, bytes]:
-        if prefix == b"node/":
+        if prefix == b"node/watchdog":
             await self.trouble.at("answer")
         return await super().load_state(prefix)
 

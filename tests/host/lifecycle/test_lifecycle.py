@@ -69,7 +69,7 @@ class Lab:
             if select.select([self.systemd], [], [], 0.05)[0]:
                 heard.append(self.systemd.recv(4096).decode())
             elif self.processes[-1].poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"no {message}, only {heard}; {self.close()}")
+                raise AssertionError(f"no {message}, only {heard[-5:]}; {self.close()}")
         return heard
 
     def heard(self) -> list[str]:

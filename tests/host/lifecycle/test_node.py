@@ -202,8 +202,6 @@ async def test_what_is_asked_too_early_is_refused_politely(lab: Lab) -> None:
     node = lab.node()
     with pytest.raises(UnavailableError, match="still starting"):
         node.facade.status()
-    with pytest.raises(UnavailableError, match="still starting"):
-        await node._answer_command(bytes(32), b"")
 
 
 async def test_a_refused_publication_is_told_to_whoever_waits(lab: Lab) -> None:
