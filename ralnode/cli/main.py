@@ -6,6 +6,7 @@ module imported (`ralnode.cli.lazy`). Words that plugins add are looked for only
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from ralnode.cli.words import BY_NAME, WORDS, Word
 
 COMPLETION_VARIABLE: Final = "_RALNODE_COMPLETE"
 INTERRUPTED: Final = 130
+NOBODY_READS: Final = 141
+"""As shells show a program that SIGPIPE ended."""
 
 EPILOG: Final = "Start with: ralnode demo (a whole cluster on this machine), or: ralnode run, then ralnode add FILE."
 
@@ -36,11 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has enough (`ralnode ls | head`); stop Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _nobody_reads()
+    except SystemExit as end:  # typer makes one of a broken pipe; commands of plugins may end so
+        if isinstance(end.__context__, OSError) and end.__context__.errno == errno.EPIPE:
+            return _nobody_reads()
+        raise
     except Exception as error:
         return int(load("ralnode.cli.failure", "report")(error, line))
+
+
+def _nobody_reads() -> int:
+    """Whoever read us has enough (`ralnode ls | head`). Python must not complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NOBODY_READS
 
 
 def build(line: Line) -> typer.Typer:

@@ -26,7 +26,15 @@ def link(path: str, target: str) -> list[Frame]:
     return [Entry(path, "symlink", target=target).encode()]
 
 
-TREE = [*folder(""), *file("a.txt", b"aa"), *folder("b"), *folder("b/c"), *file("b/c/d", b"d"), *file("b/e"), *link("f", "a.txt")]
+TREE = [
+    *folder(""),
+    *file("a.txt", b"aa"),
+    *folder("b"),
+    *folder("b/c"),
+    *file("b/c/d", b"d"),
+    *file("b/e"),
+    *link("f", "a.txt"),
+]
 
 
 def names(place: Path) -> list[str]:

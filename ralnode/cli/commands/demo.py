@@ -48,20 +48,25 @@ def command(
         raise UsageError(f"--size: {error}") from error
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
-    with DemoCluster(folder) as cluster, Stage(to_stderr=global_options(ctx).json) as stage:
-        try:
-            outcome = Story(stage, cluster, nodes, size_bytes).tell()
-        except RalnodeError as error:
-            stage.say(str(error), "bold red")  # with the nodes' last words, which are more than a line
-            raise RalnodeError("the demo has failed; what it saw stands above") from error
+    with DemoCluster(folder) as cluster:
+        outcome = _tell(Stage(to_stderr=global_options(ctx).json), cluster, nodes, size_bytes)
         if global_options(ctx).json:
             show_json(outcome)
         else:
-            stage.say(verdict(outcome), "bold green")
+            typer.secho(verdict(outcome), fg="green", bold=True)
         if keep:
-            stage.say(f"The cluster goes on until Ctrl-C. Status page: {outcome.page}")
+            typer.echo(f"The cluster goes on until Ctrl-C. Status page: {outcome.page}", err=True)
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
+
+
+def _tell(stage: Stage, cluster: DemoCluster, nodes: int, size_bytes: int) -> Outcome:
+    with stage:
+        try:
+            return Story(stage, cluster, nodes, size_bytes).tell()
+        except RalnodeError as error:
+            stage.say(str(error), "bold red")  # with the nodes' last words, which are more than a line
+            raise type(error)("the demo has failed; what it saw stands above") from error
 
 
 def verdict(outcome: Outcome) -> str:
