@@ -1,11 +1,11 @@
-"""The membership table as bytes, for push/pull over the transport. The first row is the sender's own.
+"""The membership table as bytes, for push/pull over the transport: `[1, rows, fingerprint]`. The first row is the sender's own.
 
 Row: [alive record, signature, host hint, state, age in seconds, left record, signature].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -33,22 +33,29 @@ class Row(NamedTuple):
     leaving: Left | None
 
 
-def write(mine: Signed, left: Signed | None, entries: Iterable[Entry], now: float) -> bytes:
+class Table(NamedTuple):
+    rows: list[Row]
+    fingerprint: int | None
+    """Of the sender's living nodes."""
+
+
+def write(mine: Signed, left: Signed | None, entries: Iterable[Entry], fingerprint: int, now: float) -> bytes:
     """At most EXCHANGE_BYTES_MAX: rows that do not fit are left out, the living come first."""
     own = Liveness.ALIVE if left is None else Liveness.LEFT
     rows = [cbor2.dumps(_fields(mine, "", own, 0, left))]
-    size = len(rows[0]) + 16
+    size = len(rows[0]) + 32
     for entry in sorted(entries, key=lambda entry: not entry.is_live):
         row = cbor2.dumps(_row(entry, now))
         size += len(row)
         if size > EXCHANGE_BYTES_MAX:
             break
         rows.append(row)
-    return b"\x82" + cbor2.dumps(_VERSION) + b"\x9a" + len(rows).to_bytes(4, "big") + b"".join(rows)
+    head = b"\x83" + cbor2.dumps(_VERSION) + b"\x9a" + len(rows).to_bytes(4, "big")
+    return head + b"".join(rows) + cbor2.dumps(fingerprint)
 
 
-def read(data: bytes) -> Iterator[Row]:
-    """Raises ValueError when anything in it is malformed (also while iterating: take all rows before using one)."""
+def read(data: bytes) -> Table:
+    """Raises ValueError when anything in it is malformed."""
     if len(data) > EXCHANGE_BYTES_MAX:
         raise ValueError("larger than allowed")
     try:
@@ -59,7 +66,8 @@ def read(data: bytes) -> Iterator[Row]:
         raise ValueError("not a membership table of this version")
     if not 1 <= len(items[1]) <= MEMBERS_MAX + 1:
         raise ValueError("bad count of rows")
-    return map(_read_row, items[1])
+    fingerprint = items[2] if len(items) > 2 and type(items[2]) is int else None
+    return Table([_read_row(item) for item in items[1]], fingerprint)
 
 
 def _row(entry: Entry, now: float) -> list[Any]:

@@ -27,7 +27,7 @@ from ralnode.api.limits import AUTHORS_MAX
 from ralnode_gossip_swim import exchange, packets
 from ralnode_gossip_swim.membership import Membership
 from ralnode_gossip_swim.merging import Merger
-from ralnode_gossip_swim.options import SwimOptions
+from ralnode_gossip_swim.options import WHOLE_TABLE_MEMBERS, SwimOptions
 from ralnode_gossip_swim.packets import (
     Accusation,
     AliveRumour,
@@ -109,6 +109,8 @@ class Swim:
         self._gossiped_at = -inf
         self._renewed_at = -inf
         self._started = False
+        self._differs = True
+        """The last peer that we exchanged with holds others for living than we do: whole tables until one agrees."""
 
     # --- the role
 
@@ -160,12 +162,14 @@ class Swim:
         return self._drain(now.seconds)
 
     def exchange(self) -> bytes:
-        mine = self._membership
-        return exchange.write(mine.signed, mine.left, self._roster.entries(), self._now)
+        mine, entries = self._membership, self._roster.entries()
+        if len(self._roster) > WHOLE_TABLE_MEMBERS and not self._differs:
+            entries = [entry for entry in entries if entry.disputed]
+        return exchange.write(mine.signed, mine.left, entries, mine.fingerprint, self._now)
 
     def exchange_received(self, data: bytes, sender: NodeId, seen_at: Address, now: Instant) -> list[GossipOutput]:
         try:
-            rows = list(exchange.read(data))
+            rows, fingerprint = exchange.read(data)
         except ValueError as error:
             raise PeerError(f"cannot merge the membership sent by {seen_at}: {error}; nothing was changed") from error
         if rows[0].claim.id != sender:
@@ -174,6 +178,8 @@ class Swim:
         if rival_boot is not None and now.seconds >= self._renewed_at + self._options.renew_pause_seconds:
             self._renewed_at = now.seconds
             self._renew_boot(rival_boot)
+        self._tell_if_disputed(sender)
+        self._differs = fingerprint != self._membership.fingerprint
         return self._drain(now.seconds)
 
     def announce(self, author: NodeId, versions: Versions, now: Instant) -> list[GossipOutput]:
@@ -199,6 +205,12 @@ class Swim:
         return {**self._counters, **gauges, "local_health": self._membership.health.score, "rumours_waiting": waiting}
 
     # --- packets
+
+    def _tell_if_disputed(self, node: NodeId) -> None:
+        """Whoever we have just met must refute what others say of it; this does not wait for its turn to be probed."""
+        entry = self._roster.get(node)
+        if entry is not None and entry.disputed:
+            self._post.send(entry.address, packets.gossip(), self._membership.claims_against(entry))
 
     def _hear(self, rumour: Rumour, sender: NodeId, source: Address, now: float) -> bytes | None:
         """A rumour that the sender should hear in return, if any."""

@@ -15,7 +15,7 @@ from ralnode_gossip_swim.health import LocalHealth
 from ralnode_gossip_swim.options import MEMBERS_MAX, SwimOptions
 from ralnode_gossip_swim.packets import PREFIX_BYTES, Accusation
 from ralnode_gossip_swim.records import Alive, Notary, Signed, Stamp, read_alive, read_left
-from ralnode_gossip_swim.roster import Entry, Roster
+from ralnode_gossip_swim.roster import Entry, Roster, mark_of
 from ralnode_gossip_swim.rumours import RumourQueue
 from ralnode_gossip_swim.suspicion import begin, minimum_seconds
 from ralnode_gossip_swim.timers import Alarm, Timers
@@ -64,6 +64,12 @@ class Membership:
         farewell = packets.left_rumour(self.left)
         self.rumours.put(self.me.id, farewell)
         return farewell
+
+    @property
+    def fingerprint(self) -> int:
+        """Equal on nodes that hold the same nodes, this one included, in the same incarnations for living."""
+        mine = mark_of(self.me.id, self.stamp) if self.left is None else 0
+        return self.roster.fingerprint ^ mine
 
     def introduction(self) -> bytes:
         """This node's record as a rumour."""
@@ -133,8 +139,6 @@ class Membership:
             return self._alive_rumour(entry)
         if said.stamp > entry.stamp:
             self.counters["claims_ahead"] += 1
-        elif now < entry.believed_until:
-            entry.disputed = True
         elif said.is_dead and now - entry.heard_at > minimum_seconds(self._options, self.roster.live_count + 1):
             self._die(entry, said.accuser, now)
         else:
@@ -200,7 +204,6 @@ class Membership:
             return
         if entry.liveness is not Liveness.ALIVE:
             entry.disputed = True
-            entry.believed_until = now + self._options.contact_trust_seconds
             self._end_suspicion(entry)
         entry.heard_at = now
         self._move(entry, host)
@@ -244,7 +247,7 @@ class Membership:
 
     def _renew(self, entry: Entry, signed: Signed, claim: Alive, host: str) -> Entry:
         self.roster.replace_record(entry, signed, claim)
-        entry.stamp, entry.host, entry.left, entry.disputed, entry.believed_until = claim.stamp, host, None, False, 0.0
+        entry.stamp, entry.host, entry.left, entry.disputed = claim.stamp, host, None, False
         self._end_suspicion(entry)
         return entry
 
@@ -288,6 +291,7 @@ class Membership:
 
     def _publish(self, entry: Entry) -> None:
         """Tells the engine, unless only the incarnation is new."""
+        self.roster.remark(entry)
         old = entry.member
         boot, incarnation = entry.stamp
         member = Member(

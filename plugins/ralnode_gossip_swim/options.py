@@ -26,6 +26,10 @@ RUMOURS_PER_PACKET_MAX: Final = 64
 
 EXCHANGE_BYTES_MAX: Final = SYNC_BYTES_MAX // 4
 EXCHANGE_DEPTH_MAX: Final = 6
+WHOLE_TABLE_MEMBERS: Final = 32
+"""Up to here every exchange carries the whole table (8 kB). Above, a table goes to peers whose fingerprint differs only:
+at 1,000 nodes it has 0.2 MB."""
+
 VERIFIES_PER_EXCHANGE_MAX: Final = 256
 """An Ed25519 check is 0.12 ms: at most 32 ms of the event loop per exchange. The rest comes with the next one."""
 
@@ -65,8 +69,6 @@ class SwimOptions:
     gossip_nodes: int = 3
     dead_kept_seconds: float = 24 * 3600.0
     """How long a dead or departed node is remembered, so that a long partition heals."""
-    contact_trust_seconds: float = 10.0
-    """After an exchange with a node that others call dead, their claim is not believed for so long: it must refute it first."""
     late_tick_seconds: float = 0.25
     """A tick later than this means that this machine is slow: its deadlines move on and its local health worsens."""
     renew_pause_seconds: float = 30.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import ceil, inf, log10
 from random import Random
 
@@ -30,14 +31,14 @@ class Entry:
     """When the last packet of its own came, or table."""
     left: Signed | None = None
     suspicion: Suspicion | None = None
-    believed_until: float = 0.0
-    """We have met it ourselves: until then claims against this incarnation are not believed, only passed on to it."""
     disputed: bool = False
     """Others hold it for dead in this incarnation although we have met it."""
     member: Member | None = None
     """As last published."""
     live_at: int = -1
     """Place in the list of the living."""
+    mark: int = 0
+    """Its part of the fingerprint."""
 
     @property
     def id(self) -> NodeId:
@@ -56,6 +57,8 @@ class Roster:
     """Everything here costs the same for ten nodes and for ten thousand."""
 
     def __init__(self, rng: Random) -> None:
+        self.fingerprint = 0
+        """Equal for equal sets of (id, stamp) of the living, in whatever order they became known."""
         self._rng = rng
         self._entries: dict[NodeId, Entry] = {}
         self._by_prefix: dict[bytes, Entry] = {}
@@ -91,8 +94,14 @@ class Roster:
         entry.signed, entry.claim = signed, claim
         self._by_record[signed.record] = entry
 
+    def remark(self, entry: Entry) -> None:
+        """To be called after a change of its stamp or liveness."""
+        self.fingerprint ^= entry.mark
+        entry.mark = mark_of(entry.id, entry.stamp) if entry.is_live else 0
+        self.fingerprint ^= entry.mark
+
     def remove(self, entry: Entry) -> None:
-        self.set_live(entry, live=False)
+        """Only of one that is not live."""
         self._by_record.pop(entry.signed.record, None)
         self._by_prefix.pop(entry.id[:PREFIX_BYTES], None)
         self._entries.pop(entry.id, None)
@@ -154,3 +163,9 @@ class Roster:
         self._order.append(entry)
         place = self._rng.randrange(self._next, len(self._order))
         self._order[place], self._order[-1] = self._order[-1], self._order[place]
+
+
+def mark_of(node: NodeId, stamp: Stamp) -> int:
+    """64 bits. A collision only delays an exchange of tables."""
+    said = node + stamp[0].to_bytes(8, "big") + stamp[1].to_bytes(4, "big")
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "big")

@@ -8,7 +8,6 @@ from typing import Final
 
 from ralnode_gossip_swim.options import SwimOptions
 
-
 _WARNING_SHARE: Final = 0.75
 """Of the minimum, before the end: time for a slow suspect to hear of it from us directly and to answer."""
 

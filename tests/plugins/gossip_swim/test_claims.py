@@ -133,6 +133,19 @@ def test_true_record_is_accepted_from_anybody(lab, insider):
     assert seen(lab, lab.nodes[0], victim).name == "renamed"
 
 
+def test_second_record_of_one_incarnation_is_a_clone_and_not_believed(lab, insider):
+    """Else a clone could bring back a node that is dead in that incarnation, and take its address."""
+    victim = lab.nodes[3]
+    twin = Notary(victim.identity).alive(Member(victim.id, "twin", Address("10.0.0.250", 1), 10090), (1, 0))
+    insider.tell(lab, lab.nodes[0], alive_rumour(twin, ""))
+    assert seen(lab, lab.nodes[0], victim).name == "node3"
+    assert lab.nodes[0].running.counters()["cloned_key"] == 1
+    lab.crash(victim)
+    assert lab.clock.run_until_true(lambda: lab.opinion(lab.nodes[0], victim) is Liveness.DEAD, 30)
+    insider.tell(lab, lab.nodes[0], alive_rumour(twin, ""))
+    assert lab.opinion(lab.nodes[0], victim) is Liveness.DEAD
+
+
 def test_nobody_can_make_another_leave(lab, insider):
     victim = lab.nodes[3]
     forged = insider.notary.left(victim.id, (1, 9))
@@ -140,6 +153,23 @@ def test_nobody_can_make_another_leave(lab, insider):
         insider.tell(lab, node, left_rumour(forged))
     lab.clock.run_for(5)
     assert lab.everyone_agrees()
+
+
+def test_who_left_does_not_refute_any_more(lab):
+    leaver, other = lab.nodes[3], lab.nodes[0]
+    leaver.running.leave(lab.clock.now())
+    stamp = exchange.read(leaver.running.exchange()).rows[0].claim.stamp
+    row = [*own_record(leaver), "", 1, 0, None, None]
+    table = exchange.cbor2.dumps([1, [[*own_record(other), "", 0, 0, None, None], row]])
+    leaver.running.exchange_received(table, other.id, other.address, lab.clock.now())
+    [own, *_] = exchange.read(leaver.running.exchange()).rows
+    assert (own.state, own.claim.stamp) == (Liveness.LEFT, stamp)
+    assert leaver.running.counters()["refutations"] == 0
+
+
+def own_record(node):
+    """The node's own signed record, as its table has it."""
+    return exchange.read(node.running.exchange()).rows[0].signed
 
 
 def test_who_left_does_not_come_back_by_old_records(lab, insider):
@@ -326,7 +356,7 @@ def test_names_too_long_for_the_wire_are_cut_at_a_character(swim):
     lab = GossipLab(swim(), 1)
     node = lab.nodes[0]
     node.running.start(Member(node.id, "ä" * 60, node.address, 1), lab.clock.now())
-    [row] = list(exchange.read(node.running.exchange()))
+    [row] = exchange.read(node.running.exchange()).rows
     assert row.claim.name == "ä" * 32
 
 
