@@ -124,6 +124,8 @@ class AuthorMap:
             if self.walk.stalled < _STALLED_MAX:
                 return
             self.walk = None
+        if theirs.known == self.known == self.top_seq and theirs.fingerprint:
+            self.unfinished = False  # that peer is whole and knows no more
         if self.is_behind(theirs.gc_seq):
             self.walk = Walk(peer, prune=True)
         elif self._differs(theirs) and self._tried != (self.fingerprint, theirs.fingerprint):
@@ -157,9 +159,9 @@ class AuthorMap:
             return self._finish_walk(walk, sender)
         if is_behind or delta.from_seq > self.known or (walk is not None and walk.prune):
             return []
-        self.known = max(self.known, through)
-        if walk is None:
+        if walk is None and through >= self.known:  # an old delta says nothing about what came after it
             self.unfinished = not whole
+        self.known = max(self.known, through)
         return self._collect(self.signed_gc_seq)
 
     def _finish_walk(self, walk: Walk, sender: NodeId) -> list[bytes]:

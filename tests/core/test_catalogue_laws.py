@@ -1,7 +1,7 @@
 """Merging: any order, any repetition, any cut ends in the same catalogue, and what was removed stays removed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -365,3 +365,28 @@ def test_rot_below_the_forgotten_tombstones_heals_without_the_author() -> None:
     settle([bob, eve])
     assert eve.names() == bob.names()
     assert "source 0" in eve.names()
+
+
+def test_an_old_delta_does_not_make_a_cut_catalogue_look_whole() -> None:
+    ann, bob = Author("ann"), Author("bob")
+    ann.add(0)
+    old = ann.body_for(bob)
+    for number in range(1, 20):
+        ann.add(number)
+    bob.pull(ann, SMALL_BYTES)
+    bob.take(old, ann)
+    assert bob.catalogue.digest()[ann.id].fingerprint == 0
+
+
+def test_who_heard_the_last_records_from_somebody_incomplete_is_compared_all_the_same() -> None:
+    ann, bob, eve = Author("ann"), Author("bob"), Author("eve")
+    for number in range(5):
+        ann.add(number)
+    bob.pull(ann)
+    (delta,) = ann.catalogue.delta(eve.id, {}, LIMIT_BYTES)
+    lacking = replace(delta, envelopes=(delta.envelopes[0], delta.envelopes[4]), complete=False)
+    eve.catalogue.merge(ann.id, [lacking], eve.now)
+    assert len(eve.names()) == 2
+    eve.pull(bob)
+    eve.pull(bob)
+    assert eve.names() == ann.names()
