@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ralnode.api.limits import BLOCK_BYTES_MAX, MIB
 
 KEY_BYTES: Final = 36
+_HEAD_BYTES: Final = 4
 _UNKNOWN: Final = 0xFFFFFFFF
 _WINDOW_BYTES: Final = 4 * MIB
 """Searched in one call that holds the interpreter: about 1 ms, so that other threads get their turn."""
@@ -23,10 +24,12 @@ _WINDOW_BYTES: Final = 4 * MIB
 class KeyList(Sequence[bytes]):
     """Append-only. Keys of other hashes than sha2-256 are longer; the first such key brings in an array of offsets."""
 
-    __slots__ = ("_ends", "_packed")
+    __slots__ = ("_ends", "_heads", "_packed")
 
     def __init__(self) -> None:
         self._packed = bytearray()
+        self._heads: set[bytes] = set()
+        """First bytes (version, codec, hash) of the keys: what is no leaf usually shows in them."""
         self._ends: array[int] | None = None
 
     def __len__(self) -> int:
@@ -52,6 +55,7 @@ class KeyList(Sequence[bytes]):
         if self._ends is None and len(key) != KEY_BYTES:
             self._ends = array("Q", range(KEY_BYTES, len(self._packed) + 1, KEY_BYTES))
         self._packed += key
+        self._heads.add(key[:_HEAD_BYTES])
         if self._ends is not None:
             self._ends.append(len(self._packed))
 
@@ -61,9 +65,13 @@ class KeyList(Sequence[bytes]):
             first = len(self._packed) + KEY_BYTES
             self._ends.extend(range(first, first + len(packed), KEY_BYTES))
         self._packed += packed
+        heads = np.frombuffer(packed, np.uint8).reshape(-1, KEY_BYTES)[:, :_HEAD_BYTES].copy().view(np.uint32)
+        self._heads.update(head.tobytes() for head in np.unique(heads))
 
     def find(self, key: bytes, start: int = 0) -> int:
         """Lowest index >= `start` of `key`, or -1."""
+        if key[:_HEAD_BYTES] not in self._heads:
+            return -1
         if self._ends is not None or len(key) != KEY_BYTES:
             return next((index for index in range(start, len(self)) if self._at(index) == key), -1)
         at = start * KEY_BYTES

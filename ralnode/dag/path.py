@@ -29,8 +29,16 @@ def split_path(text: str) -> list[bytes]:
                 raise PathError(f"path {text!r} leads out of its root")
             parts.pop()
         elif part not in ("", "."):
-            parts.append(part.encode("utf-8", "surrogateescape"))
+            parts.append(encode_name(part))
     return parts
+
+
+def encode_name(text: str) -> bytes:
+    """A name as it stands in a DAG; bytes that are no UTF-8 come as surrogate escapes. Raises PathError."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise PathError(f"{text!r} cannot be the name of a file") from None
 
 
 def resolve(root: bytes, path: list[bytes]) -> Walk[Resolved]:

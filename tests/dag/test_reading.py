@@ -96,6 +96,12 @@ def test_dots_and_empty_parts_of_a_path_fall_away() -> None:
     assert split_path("") == []
 
 
+def test_text_that_is_no_name_is_refused() -> None:
+    assert split_path("a\udcff") == [b"a\xff"]
+    with pytest.raises(PathError, match="cannot be the name"):
+        split_path("a/\ud800")
+
+
 def test_name_is_found_where_the_specification_says() -> None:
     value = hamt.name_hash(b"470.txt")
     assert (hamt.slot(value, 0, 256), hamt.slot(value, 1, 256)) == (0x00, 0x6E)

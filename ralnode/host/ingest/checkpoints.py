@@ -140,7 +140,7 @@ class Checkpoints:
             for item, built in output.finished:
                 if item.origin:
                     documents[self._file_name(item.origin)] = _encode(
-                        [_VERSION, *item.stamp, *built, item.origin, self._link, unix_ms]
+                        [_VERSION, *item.stamp, *built, os.fsencode(item.origin), self._link, unix_ms]
                     )
             if not self._link:
                 items = [item for item, _ in output.finished] + output.known
@@ -151,7 +151,9 @@ class Checkpoints:
         item = checkpoint.item
         if item.origin:
             key = self._file_hash(item.origin)
-            documents[HEAD_PREFIX + key] = _encode([_VERSION, *item.stamp, item.origin, self._link, unix_ms])
+            documents[HEAD_PREFIX + key] = _encode(
+                [_VERSION, *item.stamp, os.fsencode(item.origin), self._link, unix_ms]
+            )
             documents[PART_PREFIX + key + b"%08x" % checkpoint.number] = encode_leaves(checkpoint.leaves)
 
     async def _parts_to_drop(self, item: Item) -> Mapping[bytes, bytes | None]:
@@ -206,7 +208,7 @@ def decode_finished(document: bytes) -> Finished | None:
         return None
     if version != _VERSION:
         return None
-    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), origin, is_linked, unix_ms)
+    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), os.fsdecode(origin), is_linked, unix_ms)
 
 
 def decode_head(document: bytes) -> Head | None:

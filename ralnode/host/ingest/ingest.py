@@ -10,6 +10,7 @@ published here: the caller gets a `Source` whose blocks are all durable.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,8 +25,8 @@ from ralnode.host.ingest.adding import Adder, Adding
 from ralnode.host.ingest.checkpoints import Checkpoints
 from ralnode.host.ingest.leftovers import discard
 from ralnode.host.ingest.localtree import ENTRY_BYTES, Totals, measure, resolve, scan
-from ralnode.host.ingest.model import FILE, Added, AddOptions, Item, Report, Stamp, UploadEntry, UploadFile
-from ralnode.host.ingest.sources import Hash, Jobs, local_jobs, uploaded_jobs
+from ralnode.host.ingest.model import FILE, Added, AddOptions, Item, Report, UploadEntry, UploadFile
+from ralnode.host.ingest.sources import Hash, Jobs, item_of, local_jobs, uploaded_jobs
 
 _THREADS: Final = 2
 """SHA-256 and reads of the disk leave the interpreter to others; two keep a disk and a core busy."""
@@ -57,7 +58,7 @@ class Ingest:
         _check(options)
         top = await asyncio.to_thread(resolve, path)
         totals = await self._adder.in_thread(partial(measure, top, options.profile, hidden=options.hidden))
-        adding = self._of_path(options.name or path.name or top.name or "root", top, totals, options, report)
+        adding = self._of_path(options.name or _name_of(path, top), top, totals, options, report)
         added = await self._run(adding)
         if added is None:  # what an earlier add left has gone from the store
             await adding.checkpoints.forget(_files(top, options))
@@ -103,7 +104,10 @@ class Ingest:
     async def resume_offsets(self, files: Sequence[UploadFile], profile: Profile = V1_2025) -> list[int]:
         """How much of each file, from its beginning, need not be sent again: 0, a part, or all of it."""
         checkpoints = Checkpoints(self._storage, profile, link=False)
-        items = [Item((), FILE, Stamp(file.size_bytes, file.mtime_ns), file.origin) for file in files]
+        items = [
+            item_of(UploadEntry("", FILE, file.size_bytes, origin=file.origin, mtime_ns=file.mtime_ns))
+            for file in files
+        ]
         return [await checkpoints.here_bytes(item) for item in items]
 
     async def discard_leftovers(self, before_unix_ms: int, kept: Sequence[Source]) -> int:
@@ -150,5 +154,17 @@ def _check(options: AddOptions) -> None:
             f"cannot add by reference with profile {options.profile.name}: its blocks wrap the content, so they do not "
             "lie in the file as they are. Leave --link out, or choose a profile with raw leaves. Nothing was stored."
         )
-    if len(options.name.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX:
+    try:
+        name_bytes = len(options.name.encode())
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{options.name!r} cannot be the name of a source: it is no text. Nothing was stored."
+        ) from None
+    if name_bytes > NAME_BYTES_MAX:
         raise UsageError(f"the name of a source has at most {NAME_BYTES_MAX} bytes. Nothing was stored.")
+
+
+def _name_of(path: Path, top: Path) -> str:
+    """The last part of what the user wrote; bytes that are no UTF-8 are replaced, since a record holds text."""
+    name = path.name if path.name not in ("", "..") else top.name
+    return os.fsencode(name).decode("utf-8", "replace") or "root"

@@ -58,7 +58,10 @@ def scan(top: Path, *, hidden: bool) -> Iterator[Item]:
     """Every entry, directories before what is in them. Raises LocalError for what cannot be read, UsageError for what is
     neither file, directory nor symlink."""
     name = os.fsencode(top)
-    first = _item(name, (), top.stat())
+    try:
+        first = _item(name, (), top.stat())
+    except OSError as error:
+        raise LocalError(f"cannot read {top}: {_reason(error)}") from error
     yield first
     if first.kind == DIRECTORY:
         waiting = [_entries(name, (), hidden=hidden)]

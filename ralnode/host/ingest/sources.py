@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 
 from ralnode.api import UsageError
 from ralnode.dag.build import Leaf
+from ralnode.dag.errors import PathError
+from ralnode.dag.path import encode_name
 from ralnode.dag.profile import Profile
 from ralnode.dag.tree import DEPTH_MAX
 from ralnode.host.ingest.assembly import leaves_per_checkpoint
@@ -82,13 +84,16 @@ async def uploaded_jobs(
 
 def item_of(entry: UploadEntry) -> Item:
     """Raises UsageError for a kind or size that cannot be; names are checked where the tree is built."""
-    path = tuple(part.encode("utf-8", "surrogateescape") for part in entry.path.split("/")) if entry.path else ()
+    try:
+        path = tuple(encode_name(part) for part in entry.path.split("/")) if entry.path else ()
+        target, _ = encode_name(entry.target), encode_name(entry.origin)
+    except PathError as error:
+        raise UsageError(f"cannot add {entry.path!r}: {error}") from error
     if entry.kind not in (FILE, DIRECTORY, SYMLINK) or entry.size_bytes < 0 or len(path) > DEPTH_MAX:
         raise UsageError(
             f"cannot add {entry.path!r}: kind {entry.kind!r}, {entry.size_bytes} bytes, {len(path)} levels"
         )
     size = entry.size_bytes if entry.kind == FILE else 0
-    target = entry.target.encode("utf-8", "surrogateescape")
     return Item(path, entry.kind, Stamp(size, entry.mtime_ns), entry.origin, b"", target)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ralnode.api import BlockSet, Holding, LocalError, NotFoundError, Source, StorageFullError, UsageError
 from ralnode.api.limits import KIB, MIB
+from ralnode.dag import pb
 from ralnode.dag.profile import POC_TOOL, V0_2015, V1_2025, Profile
 from ralnode.dag.walk import enumerate_dag, run
 from ralnode.host.ingest import AddOptions, UploadEntry
@@ -112,6 +113,24 @@ async def test_name_may_be_given(bench, tmp_path: Path) -> None:
     assert (await bench.ingest.add_path(tmp_path / "x", AddOptions(name="talks/1"))).source.name == "talks/1"
     with pytest.raises(UsageError, match="at most"):
         await bench.ingest.add_path(tmp_path / "x", AddOptions(name="n" * 1025))
+
+
+async def test_name_that_is_no_text_is_replaced_in_the_record_and_kept_in_the_dag(bench, tmp_path: Path) -> None:
+    folder = tmp_path / "odd\udcff"
+    folder.mkdir()
+    (folder / "\udcfe").touch()
+    added = await bench.ingest.add_path(folder, AddOptions())
+    assert added.source.name == "odd\ufffd"
+    (entry,) = pb.decode(await bench.storage.get(added.source.root)).links
+    assert entry.name == b"\xfe"
+    with pytest.raises(UsageError, match="no text"):
+        await bench.ingest.add_path(tmp_path, AddOptions(name="\ud800"))
+
+
+async def test_folder_may_be_named_by_dots(bench, tmp_path: Path) -> None:
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    added = await bench.ingest.add_path(tmp_path / "here" / "below" / "..", AddOptions())
+    assert added.source.name == "here"
 
 
 async def test_progress_rises_to_the_total(bench, tmp_path: Path) -> None:

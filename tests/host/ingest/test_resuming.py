@@ -266,7 +266,8 @@ async def test_file_that_is_not_as_long_as_announced_is_refused(bench, size: int
     "entry",
     [UploadEntry("../x", "file"), UploadEntry("a//b", "file"), UploadEntry("/x", "file"), UploadEntry("a/..", "directory"),
      UploadEntry("x\0", "file"), UploadEntry("x", "device"), UploadEntry("x", "file", -1), UploadEntry("d/" * 200, "directory"),
-     UploadEntry("n" * 2000, "file"), UploadEntry("./x", "symlink", target="y")],
+     UploadEntry("n" * 2000, "file"), UploadEntry("./x", "symlink", target="y"),
+     UploadEntry("\ud800", "file"), UploadEntry("x", "symlink", target="\ud800"), UploadEntry("x", "file", origin="\ud800")],
     ids=lambda entry: f"{entry.path[:9]!r} {entry.kind}",
 )  # fmt: skip
 async def test_entry_that_cannot_be_is_refused(bench, entry: UploadEntry) -> None:
