@@ -21,9 +21,7 @@ from ralnode.api import (
     NodeId,
     PeerError,
     Versions,
-    VersionsHeard,
 )
-from ralnode.api.limits import AUTHORS_MAX
 from ralnode_gossip_swim import exchange, packets
 from ralnode_gossip_swim.membership import Membership
 from ralnode_gossip_swim.merging import Merger
@@ -44,6 +42,7 @@ from ralnode_gossip_swim.records import Notary
 from ralnode_gossip_swim.roster import Roster
 from ralnode_gossip_swim.sealing import AesGcm, CipherMaker, Opened, Sealer
 from ralnode_gossip_swim.timers import Alarm, Key, Timers
+from ralnode_gossip_swim.versions import VersionBook
 
 _LEAVE_DIRECT_MAX: Final = 64
 """Nodes told of a departure at once; they tell the rest."""
@@ -98,13 +97,14 @@ class Swim:
         self._timers = Timers()
         self._roster = Roster(context.random)
         notary = Notary(context.identity)
-        self._membership = Membership(notary, options, self._roster, self._timers, self._counters, self._out)
+        self._membership = Membership(self._id, notary, options, self._roster, self._timers, self._counters, self._out)
+        self._myself = self._membership.myself
         self._merger = Merger(options, self._membership)
         self._sealer = Sealer(context.identity, options, make_cipher, self._counters)
         rumours = self._membership.rumours
         self._post = Post(self._sealer, options, self._roster, rumours, self._counters, self._out)
         self._prober = Prober(self._id, options, self._membership, self._post, self._timers, context.random)
-        self._versions: dict[NodeId, Versions] = {}
+        self._versions = VersionBook(self._id, self._roster, self._post, self._counters, self._out)
         self._now = 0.0
         self._gossiped_at = -inf
         self._renewed_at = -inf
@@ -123,11 +123,11 @@ class Swim:
         if me.id != self._id:
             raise ConfigError("gossip was started for another node id than its identity's; nothing was sent")
         if self._started:
-            self._membership.change_me(me)
+            self._myself.change(me)
         else:
             self._started = True
             self._sealer.begin(self._boot_nonce, self._rng.randbytes(4))
-            self._membership.begin(me, self._boot_nonce)
+            self._myself.begin(me, self._boot_nonce)
         return self._drain(now.seconds)
 
     def tick(self, now: Instant) -> list[GossipOutput]:
@@ -135,7 +135,7 @@ class Swim:
         if late > self._options.late_tick_seconds:
             self._excuse(late)
         if self._sealer.is_worn:
-            self._renew_boot(self._membership.stamp[0])
+            self._renew_boot(self._myself.stamp[0])
         while (key := self._timers.pop(now.seconds)) is not None:
             self._ring(key, now.seconds)
         return self._drain(now.seconds)
@@ -143,7 +143,7 @@ class Swim:
     def datagram_received(self, data: bytes, sender: Address, now: Instant) -> list[GossipOutput]:
         self._counters["packets_received"] += 1
         opened = self._sealer.open(data, sender.host, now.seconds)
-        if opened is None or self._membership.left is not None:
+        if opened is None or self._myself.left is not None:
             return []
         try:
             packet = packets.read_packet(opened.body)
@@ -162,10 +162,10 @@ class Swim:
         return self._drain(now.seconds)
 
     def exchange(self) -> bytes:
-        mine, entries = self._membership, self._roster.entries()
+        mine, entries = self._myself, self._roster.entries()
         if len(self._roster) > WHOLE_TABLE_MEMBERS and not self._differs:
             entries = [entry for entry in entries if entry.disputed]
-        return exchange.write(mine.signed, mine.left, entries, mine.fingerprint, self._now)
+        return exchange.write(mine.signed, mine.left, entries, self._membership.fingerprint, self._now)
 
     def exchange_received(self, data: bytes, sender: NodeId, seen_at: Address, now: Instant) -> list[GossipOutput]:
         try:
@@ -183,12 +183,12 @@ class Swim:
         return self._drain(now.seconds)
 
     def announce(self, author: NodeId, versions: Versions, now: Instant) -> list[GossipOutput]:
-        self._learn_versions(author, versions)
+        self._versions.learn(author, versions)
         return self._drain(now.seconds)
 
     def leave(self, now: Instant) -> list[GossipOutput]:
-        if self._membership.left is None:
-            farewell = self._membership.leave()
+        if self._myself.left is None:
+            farewell = self._myself.leave()
             self._timers.cancel(_PROBE_TIMER)
             for entry in self._roster.sample(_LEAVE_DIRECT_MAX):
                 self._post.send(entry.address, packets.gossip(), [farewell])
@@ -217,7 +217,7 @@ class Swim:
         try:
             match rumour:
                 case VersionsRumour():
-                    self._hear_versions(rumour)
+                    self._versions.hear(rumour)
                 case AliveRumour(signed, host):
                     self._membership.hear_alive(signed, host, sender, source.host, now)
                 case Accusation():
@@ -225,7 +225,7 @@ class Swim:
                 case LeftRumour(signed):
                     self._membership.hear_left(signed, now)
                 case StrangerRumour():
-                    return self._membership.introduction()
+                    return self._myself.introduction()
         except ValueError:
             self._counters["dropped_malformed"] += 1
         return None
@@ -251,36 +251,6 @@ class Swim:
             self._counters["strangers"] += 1
             return [packets.STRANGER]
         return self._membership.claims_against(entry)
-
-    # --- versions
-
-    def _hear_versions(self, rumour: VersionsRumour) -> None:
-        author = self._author(rumour.author)
-        if author is None or author == self._id:
-            return
-        if self._learn_versions(author, rumour.versions):
-            self._out.append(VersionsHeard(author, self._versions[author]))
-        elif rumour.versions == self._versions.get(author):
-            self._post.versions_echoed(author)
-
-    def _learn_versions(self, author: NodeId, heard: Versions) -> bool:
-        """Whether that was news; then it is spread."""
-        known = self._versions.get(author)
-        if known is None and len(self._versions) >= AUTHORS_MAX:
-            self._counters["versions_refused"] += 1
-            return False
-        merged = heard if known is None else Versions(*map(max, known, heard))
-        if merged == known:
-            return False
-        self._versions[author] = merged
-        self._post.spread_versions(author, merged)
-        return True
-
-    def _author(self, name: bytes) -> NodeId | None:
-        if len(name) == 32:
-            return name
-        entry = self._roster.by_prefix(name)
-        return entry.id if entry is not None else None
 
     # --- time
 
@@ -320,8 +290,7 @@ class Swim:
     def _forget(self, node: NodeId) -> None:
         self._membership.forget(node)
         self._sealer.forget(node)
-        self._versions.pop(node, None)
-        self._post.versions.drop(node)
+        self._versions.forget(node)
 
     def _excuse(self, late: float) -> None:
         """This machine slept or was busy: what seemed to time out may have been answered."""
@@ -333,15 +302,15 @@ class Swim:
     def _renew_boot(self, boot: int) -> None:
         """Above a boot number that somebody else uses with our key (a restored backup, a cloned disk), or a worn key."""
         self._counters["boots_renewed"] += 1
-        boot = max(boot, self._membership.stamp[0]) + 1 + self._rng.randrange(1000)
+        boot = max(boot, self._myself.stamp[0]) + 1 + self._rng.randrange(1000)
         self._sealer.begin(boot, self._rng.randbytes(4))
-        self._membership.begin(self._membership.me, boot)
+        self._myself.begin_again(boot)
 
     def _drain(self, now: float) -> list[GossipOutput]:
         """Arms the timers that the present state needs and hands the outputs over."""
         self._now = now
         if self._roster.live_count:
-            if _PROBE_TIMER not in self._timers and self._membership.left is None:
+            if _PROBE_TIMER not in self._timers and self._myself.left is None:
                 self._timers.arm(_PROBE_TIMER, now + self._rng.random() * self._options.probe_interval_seconds)
             if self._post.is_waiting and _GOSSIP_TIMER not in self._timers:
                 self._gossip_or_wait(now)

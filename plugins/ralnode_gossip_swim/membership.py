@@ -12,20 +12,22 @@ from ipaddress import ip_address
 from ralnode.api import GossipOutput, Liveness, Member, MemberChanged, NodeId
 from ralnode_gossip_swim import packets
 from ralnode_gossip_swim.health import LocalHealth
+from ralnode_gossip_swim.myself import Myself
 from ralnode_gossip_swim.options import MEMBERS_MAX, SwimOptions
 from ralnode_gossip_swim.packets import PREFIX_BYTES, Accusation
-from ralnode_gossip_swim.records import Alive, Notary, Signed, Stamp, read_alive, read_left
-from ralnode_gossip_swim.roster import Entry, Roster, mark_of
+from ralnode_gossip_swim.records import Alive, Notary, Signed, read_alive, read_left
+from ralnode_gossip_swim.roster import Entry, Roster
 from ralnode_gossip_swim.rumours import RumourQueue
 from ralnode_gossip_swim.suspicion import begin, minimum_seconds
 from ralnode_gossip_swim.timers import Alarm, Timers
 
 
 class Membership:
-    """This node's own record and what it believes of the others."""
+    """What this node believes of the others. What it says of itself is in `myself`."""
 
     def __init__(
         self,
+        node: NodeId,
         notary: Notary,
         options: SwimOptions,
         roster: Roster,
@@ -37,80 +39,28 @@ class Membership:
         self.rumours = RumourQueue()
         self.health = LocalHealth(options.awareness_max)
         self.counters = counters
-        self.left: Signed | None = None
-        """Set once this node has left for good."""
-        self.signed = Signed(b"", b"")
-        self.stamp: Stamp = (0, 0)
+        self.myself = Myself(node, notary, self.rumours, self.health, counters)
         self._notary = notary
         self._options = options
         self._timers = timers
         self._out = out
 
-    # --- this node
-
-    def begin(self, me: Member, boot: int) -> None:
-        """A new boot, or a new boot number for a running node."""
-        self.me, self._my_prefix = me, me.id[:PREFIX_BYTES]
-        self._announce((boot, 0))
-
-    def change_me(self, me: Member) -> None:
-        """A new name or address."""
-        self.me = me
-        self._announce((self.stamp[0], self.stamp[1] + 1))
-
-    def leave(self) -> bytes:
-        """From now on accusations are not refuted. Returns the farewell, which is also queued."""
-        self.left = self._notary.left(self.me.id, (self.stamp[0], self.stamp[1] + 1))
-        farewell = packets.left_rumour(self.left)
-        self.rumours.put(self.me.id, farewell)
-        return farewell
-
     @property
     def fingerprint(self) -> int:
         """Equal on nodes that hold the same nodes, this one included, in the same incarnations for living."""
-        mine = mark_of(self.me.id, self.stamp) if self.left is None else 0
-        return self.roster.fingerprint ^ mine
-
-    def introduction(self) -> bytes:
-        """This node's record as a rumour."""
-        return packets.alive_rumour(self.signed, "")
-
-    def refute(self, stamp: Stamp) -> bytes | None:
-        """Somebody thinks ill of this node's incarnation `stamp`. As `hear_accusation`."""
-        if self.left is not None:
-            return None
-        if stamp < self.stamp:
-            return self.introduction()
-        if stamp > self.stamp:
-            self.counters["claims_ahead"] += 1
-            return None
-        self.counters["refutations"] += 1
-        self.health.change(+1)
-        self._announce((stamp[0], stamp[1] + 1))
-        return None
-
-    def _announce(self, stamp: Stamp) -> None:
-        self.stamp, self.signed = stamp, self._notary.alive(self.me, stamp)
-        self.rumours.put(self.me.id, self.introduction())
-
-    def is_clone(self, stamp: Stamp, signed: Signed) -> bool:
-        """Whether this record in our name, not made by this process, comes from somebody who has our key."""
-        if stamp < self.stamp or signed in (self.signed, self.left) or not self._notary.is_true(self.me.id, signed):
-            return False
-        self.counters["cloned_key"] += 1
-        return True
+        return self.roster.fingerprint ^ self.myself.mark
 
     # --- what is heard
 
     def hear_alive(self, signed: Signed, hint: str, sender: NodeId, source_host: str, now: float) -> Entry | None:
         """The entry that changed, if any. Raises ValueError on a malformed record."""
         known = self.roster.by_record(signed.record)
-        if known is not None or signed.record == self.signed.record:
+        if known is not None or signed.record == self.myself.signed.record:
             self._note_echo(known)
             return None
         claim = read_alive(signed.record)
-        if claim.id == self.me.id:
-            self.is_clone(claim.stamp, signed)
+        if claim.id == self.myself.id:
+            self.myself.is_clone(claim.stamp, signed)
             return None
         entry = self.roster.get(claim.id)
         if entry is not None and claim.stamp <= entry.stamp:
@@ -130,8 +80,8 @@ class Membership:
 
         Who was heard here a moment ago is not dead whatever others say, but suspect: slow, or cut off from them.
         """
-        if said.subject == self._my_prefix:
-            return self.refute(said.stamp)
+        if said.subject == self.myself.prefix:
+            return self.myself.refute(said.stamp)
         entry = self.roster.by_prefix(said.subject)
         if entry is None or not entry.is_live:
             return None
@@ -148,8 +98,8 @@ class Membership:
     def hear_left(self, signed: Signed, now: float) -> None:
         """Raises ValueError on a malformed record."""
         claim = read_left(signed.record)
-        if claim.id == self.me.id:
-            self.is_clone(claim.stamp, signed)
+        if claim.id == self.myself.id:
+            self.myself.is_clone(claim.stamp, signed)
             return
         entry = self.roster.get(claim.id)
         if entry is None or claim.stamp <= entry.stamp or not self._is_true(claim.id, signed):
@@ -195,7 +145,7 @@ class Membership:
         if now < entry.suspicion.rings_at(entry.heard_at):
             self._timers.arm((Alarm.SUSPICION, node), entry.suspicion.rings_at(entry.heard_at))
         else:
-            self._die(entry, self._my_prefix, now)
+            self._die(entry, self.myself.prefix, now)
         return None
 
     def met(self, entry: Entry, host: str, now: float) -> None:
@@ -218,9 +168,9 @@ class Membership:
     def claims_against(self, entry: Entry) -> list[bytes]:
         """What it should hear first, so that it can refute (Lifeguard's buddy system)."""
         if entry.liveness is Liveness.SUSPECT:
-            return [packets.accusation(False, entry.id, entry.stamp, self._my_prefix)]
+            return [packets.accusation(False, entry.id, entry.stamp, self.myself.prefix)]
         if entry.liveness is Liveness.DEAD or entry.disputed:
-            return [packets.accusation(True, entry.id, entry.stamp, self._my_prefix)]
+            return [packets.accusation(True, entry.id, entry.stamp, self.myself.prefix)]
         return []
 
     def forget(self, node: NodeId) -> None:

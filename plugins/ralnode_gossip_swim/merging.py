@@ -24,7 +24,7 @@ class Merger:
         self._verifies_left = VERIFIES_PER_EXCHANGE_MAX
         rival_boot = None
         for row in rows:
-            if row.claim.id == self._membership.me.id:
+            if row.claim.id == self._membership.myself.id:
                 rival_boot = self._merge_mine(row) or rival_boot
             else:
                 self._merge_other(row, sender, host, now)
@@ -34,7 +34,7 @@ class Merger:
 
     def _merge_mine(self, row: Row) -> int | None:
         """What the peer believes of this node."""
-        mine = self._membership
+        mine = self._membership.myself
         if row.left is not None and row.leaving is not None and mine.is_clone(row.leaving.stamp, row.left):
             return row.leaving.stamp[0]
         if mine.is_clone(row.claim.stamp, row.signed):
