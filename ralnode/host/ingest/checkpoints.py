@@ -204,11 +204,10 @@ def decode_finished(document: bytes) -> Finished | None:
     """None for a document that is spoilt or of another version."""
     try:
         version, size, mtime, inode, cid, tsize, content, origin, is_linked, unix_ms, *_ = cbor2.loads(document)
+        found = Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), os.fsdecode(origin), is_linked, unix_ms)
     except (cbor2.CBORError, ValueError, TypeError):
         return None
-    if version != _VERSION:
-        return None
-    return Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), os.fsdecode(origin), is_linked, unix_ms)
+    return found if version == _VERSION else None
 
 
 def decode_head(document: bytes) -> Head | None:
