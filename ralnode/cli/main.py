@@ -7,9 +7,10 @@ module imported (`ralnode.cli.lazy`). Words that plugins add are looked for only
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -25,6 +26,7 @@ INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 """As shells show a program that SIGPIPE ended."""
 
+EVERYWHERE: Final = "Everywhere: --json, --node NAME, --socket PATH, --config FILE, --debug (see ralnode --help)."
 EPILOG: Final = "Start with: ralnode demo (a whole cluster on this machine), or: ralnode run, then ralnode add FILE."
 
 
@@ -79,9 +81,17 @@ def _add(app: typer.Typer, word: Word, *, whole: bool) -> None:
         return
     module = load(word.module)
     if hasattr(module, "app"):
-        app.add_typer(module.app, name=word.name, rich_help_panel=word.panel)
+        text = unwrapped(module.overview)
+        app.add_typer(module.app, name=word.name, help=text, epilog=EVERYWHERE, rich_help_panel=word.panel)
     else:
-        app.command(word.name, rich_help_panel=word.panel)(module.command)
+        text = unwrapped(module.command)
+        app.command(word.name, help=text, epilog=EVERYWHERE, rich_help_panel=word.panel)(module.command)
+
+
+def unwrapped(documented: Callable[..., Any]) -> str:
+    """Its docstring with each paragraph in one line, for typer to wrap to the terminal; those that begin with \\b stay."""
+    paragraphs = (inspect.getdoc(documented) or "").split("\n\n")
+    return "\n\n".join(part if part.startswith("\b") else " ".join(part.split("\n")) for part in paragraphs)
 
 
 def _not_loaded() -> None:

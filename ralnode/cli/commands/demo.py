@@ -65,6 +65,8 @@ def _tell(stage: Stage, cluster: DemoCluster, nodes: int, size_bytes: int) -> Ou
         try:
             return Story(stage, cluster, nodes, size_bytes).tell()
         except RalnodeError as error:
+            if not cluster.nodes:
+                raise
             stage.say(str(error), "bold red")  # with the nodes' last words, which are more than a line
             raise type(error)("the demo has failed; what it saw stands above") from error
 
