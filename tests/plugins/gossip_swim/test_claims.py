@@ -155,6 +155,52 @@ def test_nobody_can_make_another_leave(lab, insider):
     assert lab.everyone_agrees()
 
 
+def test_late_table_of_one_who_has_left_does_not_bring_it_back(lab):
+    leaver, other = lab.nodes[3], lab.nodes[0]
+    old = leaver.running.exchange()
+    lab.leave(leaver)
+    lab.clock.run_for(5)
+    other.running.exchange_received(old, leaver.id, leaver.address, lab.clock.now())
+    assert lab.opinion(other, leaver) is Liveness.LEFT
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_accusation_in_a_table_is_refuted_before_the_answer_is_written(lab, state):
+    victim, peer = lab.nodes[3], lab.nodes[0]
+    rows = [[*own_record(peer), "", 0, 0, None, None], [*own_record(victim), "", state, 5, None, None]]
+    victim.running.exchange_received(exchange.cbor2.dumps([1, rows]), peer.id, peer.address, lab.clock.now())
+    assert exchange.read(victim.running.exchange()).rows[0].claim.stamp == (1, 1)
+
+
+def test_those_dead_for_longer_than_a_day_are_not_learned_of(lab, insider, make_insider):
+    old, recent = make_insider("old"), make_insider("recent")
+    rows = [
+        [*insider.alive(), "", 0, 0, None, None],
+        [*old.alive(), "", 2, 24 * 3600, None, None],
+        [*recent.alive(), "", 2, 24 * 3600 - 60, None, None],
+    ]
+    node = lab.nodes[0]
+    node.running.exchange_received(exchange.cbor2.dumps([1, rows]), insider.id, insider.address, lab.clock.now())
+    assert seen(lab, node, old) is None
+    assert seen(lab, node, recent).liveness is Liveness.DEAD
+
+
+def test_sleep_does_not_count_towards_a_suspicion_that_is_confirmed_afterwards(lab, make_insider):
+    """The confirmations shorten the wait to 4 s of waking time, not to the 4 s that passed in the hour asleep."""
+    observer, suspect = lab.nodes[0], lab.nodes[3]
+    one, two, three = (make_insider(name) for name in ("one", "two", "three"))
+    lab.network.partition([observer.address])
+    one.tell(lab, observer, accusation(False, suspect.id, (1, 0), one.id))
+    lab.network.pause(observer.address, 3600)
+    lab.clock.run_for(3600.01)
+    for accuser in (two, three):
+        accuser.tell(lab, observer, accusation(False, suspect.id, (1, 0), accuser.id))
+    lab.clock.run_for(2.5)
+    assert lab.opinion(observer, suspect) is Liveness.SUSPECT
+    lab.clock.run_for(2.5)
+    assert lab.opinion(observer, suspect) is Liveness.DEAD
+
+
 def test_who_left_does_not_refute_any_more(lab):
     leaver, other = lab.nodes[3], lab.nodes[0]
     leaver.running.leave(lab.clock.now())
@@ -350,6 +396,19 @@ def test_absurd_versions_are_not_believed(lab, insider):
     lab.clock.run_for(10)
     assert lab.nodes[0].heard[author] == Versions(5, 5)
     assert lab.nodes[0].running.counters()["dropped_malformed"] == 1
+
+
+def test_unanswered_probe_says_nothing_of_an_incarnation_that_came_meanwhile(lab, insider):
+    observer, victim = lab.nodes[0], lab.nodes[3]
+    lab.network.partition([observer.address])
+    caught = []
+    lab.network.send = lambda source, to, data: caught.append((source, to))
+    assert lab.clock.run_until_true(lambda: (observer.address, victim.address) in caught, 10, 0.01)
+    later = Notary(victim.identity).alive(Member(victim.id, "node3", victim.address, 10090), (1, 1))
+    insider.tell(lab, observer, alive_rumour(later, ""))
+    lab.clock.run_for(1.1)
+    assert lab.opinion(observer, victim) is Liveness.ALIVE
+    assert observer.running.counters()["probes_failed"] > 0
 
 
 def test_names_too_long_for_the_wire_are_cut_at_a_character(swim):
