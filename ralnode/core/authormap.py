@@ -28,6 +28,8 @@ class Walk:
 
     peer: NodeId
     prune: bool
+    gc_seq: int
+    """The peer's when the walk began. An answer with another one is from another time and no part of the walk."""
     cursor: int = 0
     seen: set[int] = field(default_factory=set)
     stalled: int = 0
@@ -48,7 +50,7 @@ class AuthorMap:
         self.unfinished = False
         self.walk: Walk | None = None
         self._order: list[tuple[int, bytes]] = []
-        self._tried = (0, 0)
+        self._tried = (0, 0, False)
 
     # --- entries ----------------------------------------------------------------------------------------------------
 
@@ -116,9 +118,12 @@ class AuthorMap:
         return gc_seq > max(self.known, self.gc_seq)
 
     def study(self, peer: NodeId, theirs: DigestEntry) -> None:
-        """Starts a walk if the peer's digest shows that one is needed; each difference is tried once."""
+        """Starts a walk if the peer's digest shows that one is needed; each difference is tried once,
+        and once more with the author itself."""
         if self.walk is not None:
             if self.walk.peer == peer:
+                if theirs.gc_seq > self.walk.gc_seq:
+                    self.walk = Walk(peer, prune=True, gc_seq=theirs.gc_seq)
                 return
             self.walk.stalled += 1
             if self.walk.stalled < _STALLED_MAX:
@@ -127,31 +132,39 @@ class AuthorMap:
         if theirs.known == self.known == self.top_seq and theirs.fingerprint:
             self.unfinished = False  # that peer is whole and knows no more
         if self.is_behind(theirs.gc_seq):
-            self.walk = Walk(peer, prune=True)
-        elif self._differs(theirs) and self._tried != (self.fingerprint, theirs.fingerprint):
-            self._tried = (self.fingerprint, theirs.fingerprint)
-            self.walk = Walk(peer, prune=False)
+            self.walk = Walk(peer, prune=True, gc_seq=theirs.gc_seq)
+        elif self._differs(theirs):
+            trial = (self.fingerprint, theirs.fingerprint, peer == self.author)
+            if self._tried != trial:  # the author itself may cure what others cannot
+                self._tried = trial
+                self.walk = Walk(peer, prune=False, gc_seq=theirs.gc_seq)
 
     def _differs(self, theirs: DigestEntry) -> bool:
         comparable = theirs.known == self.known and theirs.fingerprint != 0 and self.is_whole
         return comparable and theirs.fingerprint != self.fingerprint
 
-    def is_walking(self, delta: Delta, sender: NodeId) -> bool:
-        return self.walk is not None and self.walk.peer == sender and delta.from_seq <= self.walk.cursor
+    def walk_of(self, delta: Delta, sender: NodeId) -> Walk | None:
+        """The walk that this delta is a part of."""
+        walk = self.walk
+        if walk is None or walk.peer != sender or delta.gc_seq != walk.gc_seq or delta.from_seq > walk.cursor:
+            return None
+        return walk
 
     def refuses_dropped(self, signed: Signed, sender: NodeId) -> bool:
-        """Below `gc_seq` only the author itself may add: anything else may be what a lost tombstone had removed."""
+        """Below `gc_seq` only the author itself may add, and only while it is read from the start: anything else may be
+        what a lost tombstone had removed, or an answer of the author's that was overtaken by a later one."""
         if signed.seq > self.gc_seq:
             return False
         old = self.entries.get(signed.key)
-        return signed.is_tombstone or (sender != self.author and (old is None or old.seq < signed.seq))
+        is_read_anew = sender == self.author and self.walk is not None and self.walk.peer == sender
+        return signed.is_tombstone or (not is_read_anew and (old is None or old.seq < signed.seq))
 
     def advance(
         self, delta: Delta, sender: NodeId, through: int, *, all_accepted: bool, is_behind: bool
     ) -> list[bytes]:
         """Moves `known` up to `through`, if no gap lies before. Returns the keys that a finished walk has dropped."""
         whole = delta.complete and all_accepted
-        walk = self.walk if self.is_walking(delta, sender) else None
+        walk = self.walk_of(delta, sender)
         if walk is not None and through > walk.cursor:
             walk.cursor, walk.stalled = through, 0
             self.unfinished |= walk.prune

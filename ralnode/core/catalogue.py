@@ -211,7 +211,7 @@ class Catalogue:
         is_behind = author_map.is_behind(delta.gc_seq)
         if is_behind and delta.from_seq == 0:
             author_map.study(sender, DigestEntry(0, 0, delta.gc_seq, 0))
-        through, all_accepted = 0, True
+        walk, through, all_accepted = author_map.walk_of(delta, sender), 0, True
         for position, envelope in enumerate(delta.envelopes):
             try:
                 signed = self._open(author_map, envelope, now_ms)
@@ -224,6 +224,8 @@ class Catalogue:
                 continue
             if isinstance(signed.record, NodeRecord) and author_map.is_behind(signed.record.gc_seq):
                 is_behind = True
+            if walk is not None:
+                walk.seen.add(signed.seq)
             self._take(author_map, signed, sender, change)
             through = signed.seq if all_accepted and not is_early_node else through
         if author_map.entries:
@@ -242,8 +244,6 @@ class Catalogue:
         return signed
 
     def _take(self, author_map: AuthorMap, signed: Signed, sender: NodeId, change: Change) -> None:
-        if author_map.walk is not None and author_map.walk.peer == sender:
-            author_map.walk.seen.add(signed.seq)
         if author_map.refuses_dropped(signed, sender):
             return
         is_new = self._apply(author_map, signed, change)
@@ -295,6 +295,7 @@ class Catalogue:
         for key in keys:
             change.documents[state.record_name(author_map.author, key)] = None
             self._index(author_map, key, change)
+            change.touched[author_map.author] = author_map
 
     def _index(self, author_map: AuthorMap, key: bytes, change: Change) -> None:
         """Brings the claims up to date with what the map now holds under `key`."""

@@ -25,7 +25,7 @@ from ralnode.api import (
 from ralnode.api.limits import FETCH_TASKS_MAX, PUT_BATCH_BLOCKS
 from ralnode.core.events import BlocksStored, CopyLinked, FetchBlocks, FetchEnded, HoldingFound
 from ralnode.host.bounds import COPY_RETRY_SECONDS, GROUP_BYTES
-from ralnode.host.groups import GroupWriter
+from ralnode.host.groups import Budget, GroupWriter
 from ralnode.host.parts import Parts
 from ralnode.host.streams import guarded, pour
 
@@ -37,6 +37,7 @@ class Fetches:
         self._parts = parts
         self._copy_retry_seconds = copy_retry_seconds
         self._slots = asyncio.Semaphore(FETCH_TASKS_MAX)
+        self._budget = Budget()
         self._running: dict[int, tuple[Root, asyncio.Task[None]]] = {}
         self._outcomes: dict[int, FetchEnded] = {}
 
@@ -130,7 +131,7 @@ class Fetches:
             self._parts.stored()
             await self._parts.inbox.put(BlocksStored(effect.task, effect.source.root, blocks, size_bytes))
 
-        return GroupWriter(self._parts.storage, reservation, stored)
+        return GroupWriter(self._parts.storage, reservation, stored, budget=self._budget)
 
     # --- from a file of the user's ----------------------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
-"""Stores verified blocks in durable groups: one is being written while the next is gathered, so that neither waits long."""
+"""Stores verified blocks in durable groups: one is being written while the next is gathered. A group is written once it is
+large enough and the one before it is durable, so that groups grow with what a sync costs on this disk, up to a budget
+of memory that all writers share."""
 
 from __future__ import annotations
 
@@ -7,7 +9,19 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ralnode.api import Block, Reservation, Storage
 from ralnode.api.limits import PUT_BATCH_BLOCKS
-from ralnode.host.bounds import GROUP_BYTES
+from ralnode.host.bounds import GROUP_BYTES, GROUPS_BYTES_MAX
+
+
+class Budget:
+    """Bytes that writers which share it hold in memory, gathered or being written."""
+
+    def __init__(self, limit_bytes: int = GROUPS_BYTES_MAX) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.held_bytes >= self.limit_bytes
 
 
 class GroupWriter:
@@ -20,11 +34,13 @@ class GroupWriter:
         reservation: Reservation | None,
         stored: Callable[[Sequence[Block]], Awaitable[None]],
         group_bytes: int = GROUP_BYTES,
+        budget: Budget | None = None,
     ) -> None:
         self._storage = storage
         self._reservation = reservation
         self._stored = stored
         self._group_bytes = group_bytes
+        self._budget = budget or Budget(2 * group_bytes)
         self._group: list[Block] = []
         self._size_bytes = 0
         self._writing: asyncio.Task[None] | None = None
@@ -33,6 +49,7 @@ class GroupWriter:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._budget.held_bytes -= self._size_bytes  # of a group that is given up
         if self._writing is not None and not self._writing.done():
             await asyncio.wait([self._writing])
         if self._writing is not None and not self._writing.cancelled():
@@ -43,7 +60,10 @@ class GroupWriter:
         for block in blocks:
             self._group.append(block)
             self._size_bytes += len(block.data)
-            if self._size_bytes >= self._group_bytes or len(self._group) >= PUT_BATCH_BLOCKS:
+            self._budget.held_bytes += len(block.data)
+            if len(self._group) >= PUT_BATCH_BLOCKS or self._budget.is_spent:
+                await self._begin()
+            elif self._size_bytes >= self._group_bytes and (self._writing is None or self._writing.done()):
                 await self._begin()
 
     async def finish(self) -> None:
@@ -63,5 +83,8 @@ class GroupWriter:
             self._writing = None
 
     async def _write(self, group: list[Block]) -> None:
-        await self._storage.put(group, self._reservation)
+        try:
+            await self._storage.put(group, self._reservation)
+        finally:
+            self._budget.held_bytes -= sum(len(block.data) for block in group)
         await self._stored(group)

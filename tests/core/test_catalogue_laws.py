@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ralnode.core.clock import unix_ms_of
@@ -123,6 +123,8 @@ def test_grouping_does_not_matter(steps: list[tuple[int, str, int]], order: rand
 
 
 @given(st.lists(acts_with_years, max_size=30), st.randoms(use_true_random=False))
+@example([(1, "add", 1), (1, "remove", 1), (1, "introduce", 0), (0, "age", 0)], random.Random(0))
+@example([(0, "add", 0), (0, "add", 0), (0, "remove", 0), (0, "introduce", 0), (0, "age", 0)], random.Random(1))
 @settings(deadline=None, max_examples=80)
 def test_all_agree_in_the_end_and_nothing_removed_comes_back(
     steps: list[tuple[int, str, int]], order: random.Random
