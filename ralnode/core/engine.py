@@ -255,6 +255,8 @@ class Engine(EngineState):
 
     def _blocks_stored(self, event: ev.BlocksStored, now: Instant) -> list[Effect]:
         self._fetcher.blocks_stored(event.task, event.blocks, event.size_bytes)
+        holder = self._fetcher.holder_of(event.task)
+        self._fetch_again |= holder is not None and not self._fetcher.is_occupied(holder)
         if self._catalogue.source(event.root) is not None and self._holdings.add_mine(event.root, event.blocks):
             self._announcing.announce_soon(now)
         return []

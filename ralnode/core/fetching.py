@@ -20,6 +20,10 @@ _RARITY_LEVELS: Final = 3
 _BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _BAD_BYTES_BACKOFF_SECONDS: Final = 600.0
 """A peer that sent wrong bytes is left alone for ten minutes."""
+_NEARLY_DONE_BYTES: Final = 16 * limits.MIB
+"""A holder with less than this to send is given its next task already, so that no gap comes between."""
+CANCELLED: Final = "cancelled"
+"""The reason of a fetch that this node itself gave up; nobody's fault."""
 _ROOM_MARGIN_BYTES: Final = 4 * limits.MIB
 """Left free so that index pages and records still fit."""
 
@@ -81,6 +85,8 @@ class Fetcher:
             return
         if event.full:
             self.is_full = True
+        elif event.reason == CANCELLED:
+            return
         elif done.holder is not None and event.reason:
             self.peer_failed(done.holder, now_seconds, peer_fault=event.peer_fault)
         elif done.holder is not None:
@@ -160,10 +166,15 @@ class Fetcher:
         )
 
     def _idle(self, live: Sequence[Peer], now_seconds: float) -> list[Peer]:
-        busy = {task.holder for task in self._tasks.values()}
-        idle = [peer for peer in live if peer.id and peer.id not in busy and not self.is_troubled(peer.id, now_seconds)]
+        idle = [p for p in live if p.id and not self.is_occupied(p.id) and not self.is_troubled(p.id, now_seconds)]
         self._rng.shuffle(idle)
         return idle if self._stream_count() < limits.FETCH_TASKS_MAX else []
+
+    def is_occupied(self, peer: NodeId) -> bool:
+        """Whether it has enough to send for now."""
+        tasks = [task for task in self._tasks.values() if task.holder == peer]
+        left_bytes = sum(len(task.blocks) * task.source.block_bytes for task in tasks)
+        return len(tasks) > 1 or left_bytes > _NEARLY_DONE_BYTES
 
     def _copies(self, open_: list[_Open]) -> list[Effect]:
         """One local copy at a time; linked blocks that wait for it stay out of the network too."""

@@ -30,6 +30,8 @@ from ralnode.api import (
 from ralnode.core.holdings import Holdings
 
 _LEVELS: Final = 3
+_COPYING_BYTES_PER_SECOND: Final = 10_000
+"""Less than this is gossip, not copying: no time left can be told from it."""
 _CELLS_MAX: Final = 32
 """Columns of the map of blocks: what fits a phone's width."""
 
@@ -79,7 +81,7 @@ class StatusMaker:
         deficit_bytes = sum(deficits)
         receiving = sum(facts.rates.get(facts.me, (0.0, 0.0))[:1])
         health = _overall(sources, facts)
-        seconds_left = deficit_bytes / receiving if receiving > 1 and deficit_bytes else None
+        seconds_left = deficit_bytes / receiving if receiving > _COPYING_BYTES_PER_SECOND and deficit_bytes else None
         return ClusterStatus(
             sentence=_sentence(health, sources, deficit_bytes, seconds_left, self._rescuers(facts, sources)),
             health=health,

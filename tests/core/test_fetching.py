@@ -142,3 +142,25 @@ def test_at_most_the_stated_number_of_streams() -> None:
         setting.holdings.merge(node, theirs.delta(0, lambda root: SOURCE), lambda root: SOURCE)
     setting.live = [Peer(node, (Address("h", 1),)) for node in nodes]
     assert len(setting.schedule()) == limits.FETCH_TASKS_MAX
+
+
+def test_a_holder_that_is_nearly_done_gets_its_next_task() -> None:
+    setting = Setting(ann=ALL)
+    (first,) = setting.schedule()
+    assert isinstance(first, FetchBlocks)
+    assert not setting.schedule()
+    most = first.blocks.first(len(first.blocks) - 10)
+    setting.fetcher.blocks_stored(first.task, most, len(most) * limits.MIB)
+    setting.holdings.add_mine(SOURCE.root, most)
+    (second,) = setting.schedule()
+    assert isinstance(second, FetchBlocks)
+    assert not second.blocks & first.blocks
+    assert not setting.schedule()
+
+
+def test_a_cancelled_fetch_is_nobodys_fault() -> None:
+    setting = Setting(ann=ALL)
+    (effect,) = setting.schedule()
+    assert isinstance(effect, FetchBlocks)
+    setting.fetcher.ended(FetchEnded(effect.task, "cancelled"), 0)
+    assert setting.schedule()
