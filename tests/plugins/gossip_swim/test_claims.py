@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from math import inf
 
 import pytest
 
@@ -409,6 +410,29 @@ def test_unanswered_probe_says_nothing_of_an_incarnation_that_came_meanwhile(lab
     lab.clock.run_for(1.1)
     assert lab.opinion(observer, victim) is Liveness.ALIVE
     assert observer.running.counters()["probes_failed"] > 0
+
+
+def test_ping_for_another_node_is_not_answered(lab, insider):
+    """A machine that got a dead one's address must not keep it alive."""
+    node, absent = lab.nodes[0], b"x" * 32
+    sent = insider.tell(lab, node, head=packets.ping(7, absent))
+    assert sent == [] and node.running.counters()["pings_misdirected"] == 1
+    assert insider.tell(lab, node, head=packets.ping(8, node.id)) != []
+
+
+def test_who_has_left_falls_silent(lab):
+    leaver = lab.nodes[3]
+    lab.carry_out(leaver, leaver.running.leave(lab.clock.now()))
+    lab.clock.run_for(10)
+    assert leaver.running.wake_at == inf
+    assert leaver.running.leave(lab.clock.now()) == []
+
+
+def test_nobody_is_told_of_its_own_versions(lab, insider):
+    node = lab.nodes[0]
+    insider.tell(lab, node, packets.versions_rumour(node.id, Versions(99, 99)))
+    insider.tell(lab, node, packets.versions_rumour(node.id[:8], Versions(99, 99)))
+    assert node.heard == {}
 
 
 def test_names_too_long_for_the_wire_are_cut_at_a_character(swim):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from math import inf
 
 import pytest
 
 from ralnode.api import Address, ConfigError, Liveness, Member, Versions
 from ralnode.testing.fake_identity import FakeIdentity
-from ralnode_gossip_swim import SwimOptions, packets
+from ralnode_gossip_swim import NullCipher, SwimOptions, packets
 from ralnode_gossip_swim.health import LocalHealth
 from ralnode_gossip_swim.packets import Kind, read_packet, with_rumours
+from ralnode_gossip_swim.post import Post
 from ralnode_gossip_swim.records import Notary, read_alive, read_left
 from ralnode_gossip_swim.roster import Entry, Roster
 from ralnode_gossip_swim.rumours import RumourQueue
+from ralnode_gossip_swim.sealing import Sealer
 from ralnode_gossip_swim.suspicion import begin
 from ralnode_gossip_swim.timers import Alarm, Timers
 
@@ -106,6 +109,27 @@ def test_taking_costs_the_same_however_many_wait():
     assert len(queue.take(1100, 16)) == 64, "bounded by count"
     assert len(queue.take(160, 16)) == 10, "bounded by room"
     assert len(queue) == 10_000
+
+
+def test_versions_have_a_third_of_every_packet_while_a_mass_join_goes_on():
+    out, rumours = [], RumourQueue()
+    sealer = Sealer(FakeIdentity("x"), SwimOptions(), NullCipher, Counter())
+    sealer.begin(1, b"salt")
+    post = Post(sealer, SwimOptions(), Roster(random.Random(1)), rumours, Counter(), out)
+    for number in range(200):
+        rumours.put(number, packets.cbor2.dumps([99, bytes(50)]))
+    post.send(Address("10.0.0.1", 1), packets.gossip())
+    alone = len(cbor_rumours(out[0].data))
+    for number in range(200):
+        post.spread_versions(number.to_bytes(32, "big"), Versions(1, 1))
+    post.send(Address("10.0.0.1", 1), packets.gossip())
+    kinds = Counter(rumour[0] for rumour in cbor_rumours(out[1].data))
+    assert alone > 18 and kinds[99] == pytest.approx(alone * 2 / 3, abs=1.5) and kinds[5] >= 9
+
+
+def cbor_rumours(data):
+    """The rumours of a packet sealed with the null cipher."""
+    return packets.cbor2.loads(data[53:-16])[-1]
 
 
 # --- timers

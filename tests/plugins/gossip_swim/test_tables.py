@@ -85,6 +85,8 @@ def test_a_dead_node_that_is_met_hears_of_its_death_at_once(lab, asks):
     assert lab.all_see(lab.nodes[:5], [lone], Liveness.DEAD)
     lab.network.heal()
     lab.exchange(*((lone, lab.nodes[0]) if asks else (lab.nodes[0], lone)))
+    [row] = [row for row in exchange.read(lab.nodes[0].running.exchange()).rows if row.claim.id == lone.id]
+    assert row.state is Liveness.DEAD, "in our table until it has refuted"
     lab.clock.run_for(0.1)
     assert lone.running.counters()["refutations"] >= 1
     assert lab.clock.run_until_true(lambda: lab.all_see(lab.nodes, [lone], Liveness.ALIVE), 10)
