@@ -97,14 +97,15 @@ class Checkpoints:
             return item.stamp.size_bytes
         return sum(leaf.content_bytes for leaf in await self.leaves(item))
 
-    async def note(self, outputs: Sequence[Output], unix_ms: int) -> None:
-        """All of these is durable."""
+    async def notes(self, outputs: Sequence[Output], unix_ms: int) -> dict[bytes, bytes | None]:
+        """Documents to save, now that all of this is durable."""
+        if not any(output.finished or output.checkpoints or output.known for output in outputs):
+            return {}
         documents = await asyncio.to_thread(self._documents, outputs, unix_ms)
         for output in outputs:
             for item, _ in output.finished:
                 documents |= await self._parts_to_drop(item)
-        if documents:
-            await self._storage.save_state(documents)
+        return documents
 
     async def published(self) -> None:
         """All of the add is whole now. Notes of linked files stay, so that adding them again is cheap."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,14 +65,14 @@ class Storing:
         self._gathered.append(output)
         self._gathered_bytes += sum(len(block.data) for block in output.blocks)
         is_enough = self._gathered_bytes >= _GROUP_BYTES or len(self._gathered) >= _GROUP_OUTPUTS
-        if is_enough or output.checkpoints or time.monotonic() - self._begun_at > _WAIT_SECONDS:
+        if is_enough or (output.runs and output.checkpoints) or time.monotonic() - self._begun_at > _WAIT_SECONDS:
             await self._begin()
 
     async def finish(self) -> None:
         """All that was added is durable and noted."""
         await self._begin()
         await self._settle()
-        await self._note()
+        await self._storage.save_state(await self._notes())
 
     async def _begin(self) -> None:
         await self._settle()
@@ -86,22 +86,23 @@ class Storing:
             self._running = None
 
     async def _store(self, outputs: list[Output]) -> None:
-        """Everything is handed to the store at once, which makes it durable together."""
+        """Everything is handed to the store at once, which makes it durable together; notes on what came before go first."""
+        notes = await self._notes()
         blocks = [block for output in outputs for block in output.blocks]
         for output in outputs:
             output.blocks.clear()
-        puts = [self._storage.put(group, self._reservation) for group in _groups(blocks)]
+        work = [self._storage.save_state(notes)] if notes else []
+        work += [self._storage.put(group, self._reservation) for group in _groups(blocks)]
         blocks.clear()
         runs = [run for output in outputs for run in output.runs]
-        await _all(*puts, self._link(runs), self._note())
+        await _all(*work, self._link(runs))
         self._stored = outputs
         for output in outputs:
             self._done(output)
 
-    async def _note(self) -> None:
+    async def _notes(self) -> Mapping[bytes, bytes | None]:
         stored, self._stored = self._stored, []
-        if stored:
-            await self._checkpoints.note(stored, time.time_ns() // 1_000_000)
+        return await self._checkpoints.notes(stored, time.time_ns() // 1_000_000)
 
     async def _link(self, runs: Sequence[LinkedRun]) -> None:
         """The store takes the files as they are now, so they must still be those that were hashed."""
