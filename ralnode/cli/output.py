@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
@@ -16,6 +16,9 @@ from ralnode.cli.text import clean
 from ralnode.host.jsonable import to_jsonable
 
 T = TypeVar("T")
+
+UNWATCHED_COLUMNS: Final = 2000
+"""Wider than any line, so that nothing is folded where no terminal is."""
 
 
 def show(ctx: typer.Context, answer: T, human: Callable[[T], RenderableType]) -> None:
@@ -33,7 +36,8 @@ def show_json(answer: Any) -> None:
 
 def console() -> Console:
     """Standard output. Where it is no terminal, lines are as long as they need to be: programs and files wrap nothing."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
+    is_watched = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=not is_watched, width=None if is_watched else UNWATCHED_COLUMNS)
 
 
 def is_watched() -> bool:

@@ -143,19 +143,29 @@ class DagReading:
         except DagError as error:
             raise NotFoundError(f"{self.name!r} is malformed: {error}") from error
 
+    async def child(self, name: str, cid: bytes) -> DagReading:
+        """What `entries` has named, opened without walking the path to it again: for whoever reads a whole tree."""
+        try:
+            found = await drive(resolve(cid, []), self._getter.get)
+        except MissingBlockError as error:
+            raise UnavailableError(f"{name!r} cannot be opened now: {error}") from error
+        except DagError as error:
+            raise NotFoundError(f"{name!r} is no file or folder that ralnode can read: {error}") from error
+        return DagReading(self._getter.finder, self._getter.source, found, name)
+
 
 class _Getter:
     """Blocks for walks and windows, all of one source."""
 
     def __init__(self, finder: BlockFinder, source: Source | None) -> None:
-        self._finder = finder
-        self._source = source
+        self.finder = finder
+        self.source = source
 
     async def get(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         return await self.blocks(keys)
 
     async def blocks(self, keys: Sequence[bytes]) -> list[bytes]:
-        return await self._finder.get(Wanted(self._source, keys)) if keys else []
+        return await self.finder.get(Wanted(self.source, keys)) if keys else []
 
 
 async def _windows(batches: AsyncIterator[Pieces | object]) -> AsyncGenerator[list[Piece], None]:

@@ -81,10 +81,14 @@ def _reason(source: Source, wanted_count: int, share: float, node_count: int) ->
     whole = copies * source.leaf_count
     text = f"{wanted_count:,} of {copies} × {source.leaf_count:,} copies"
     if whole:
-        text += f" ({wanted_count / whole:.0%}); this node gives {share:.0%} of the capacity of {node_count} nodes"
+        text += f" ({wanted_count / whole:.0%}); this node gives {share:.0%} of the capacity of {_nodes(node_count)}"
     if copies < source.copies:
-        text += f"; {source.copies} copies were asked for, but there are only {node_count} nodes"
+        text += f"; {source.copies} copies were asked for, but only {_nodes(node_count)} can take one each"
     return text
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count:,} nodes"
 
 
 def _share(engine: EngineView) -> tuple[float, int]:

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ralnode.api import ConfigError, NotFoundError, RefusedError, UsageError
-from ralnode.host.commands import changing, planning, showing
 from ralnode.host.answers import CommandLine, HelpAnswer
+from ralnode.host.commands import changing, planning, showing
 from ralnode.host.commands.params import (
     CapacityParams,
     EventsParams,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from ralnode.api import NodeControl, RalnodeError, Reading, RefusedError, UsageError
-from ralnode.api.limits import DAG_DEPTH_MAX
+from ralnode.api import NodeControl, UsageError
 from ralnode.dag import cid
 from ralnode.host.control.exporting import car_of
 from ralnode.host.control.queries import parse
 from ralnode.host.control.streams import NDJSON, Answer
-from ralnode.host.frames import FRAME_BYTES_MAX, MEDIA_TYPE, Entry, Frame, Tag, check_path, encode, failure, head
+from ralnode.host.control.treewriter import TreeWriter, entry_of
+from ralnode.host.frames import MEDIA_TYPE, Entry, Frame, Tag
 from ralnode.host.jsonable import to_jsonable
-
-SYMLINK: Final = "symlink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +50,17 @@ class Downloads:
         if (asked.offset or asked.length is not None) and top.kind != "file":
             raise UsageError(f"{asked.ref!r} is a {top.kind}; only files have ranges. Leave --offset and --length out")
         await answer.begin(MEDIA_TYPE)
-        try:
-            await self._entry(top, "", answer, asked)
+        async with TreeWriter(answer) as writer:
+            await writer.entry(top, "", asked.offset, asked.length)
             if top.kind == "directory":
-                await self._tree(top, answer)
-        except RalnodeError as error:
-            await answer.end(encode(failure(error)))
-            return
-        await answer.end(encode(Frame(Tag.END)))
+                await writer.below(top)
 
     async def list(self, query: Mapping[str, str], _body: AsyncIterator[bytes], answer: Answer) -> None:
         """A line with the thing itself, then one per entry of a folder, in the order of the DAG."""
         asked = parse(ListQuery, query, "list")
         top = await self._control.open(asked.ref)
         await answer.begin(NDJSON)
-        await answer.line(to_jsonable(_entry_of(top, top.name)))
+        await answer.line(to_jsonable(entry_of(top, top.name)))
         if top.kind == "directory":
             async for name, key, size_bytes in top.entries():
                 await answer.line({"path": name, "cid": cid.to_text(key), "size_bytes": size_bytes})
@@ -87,61 +80,8 @@ class Downloads:
         asked = parse(ListQuery, query, "export")
         top = await self._control.open(asked.ref)
         await answer.begin(MEDIA_TYPE)
-        try:
-            await answer.send(encode(Entry("", "file", cid=cid.to_text(top.cid)).encode()))
+        async with TreeWriter(answer) as writer:
+            await writer.frame(Entry("", "file", cid=cid.to_text(top.cid)).encode())
             async for piece in car_of(self._control, top.cid):
-                await _send_data(answer, piece)
-            await answer.send(encode(Frame(Tag.FILE_END)))
-        except RalnodeError as error:
-            await answer.end(encode(failure(error)))
-            return
-        await answer.end(encode(Frame(Tag.END)))
-
-    async def _tree(self, top: Reading, answer: Answer) -> None:
-        """Depth first without recursion; children are opened by path below the root's CID, whatever they are called."""
-        base = cid.to_text(top.cid)
-        waiting = [("", top.entries())]
-        while waiting:
-            path, entries = waiting[-1]
-            found = await anext(entries, None)
-            if found is None:
-                waiting.pop()
-                continue
-            inner = f"{path}/{found[0]}".lstrip("/")
-            _check_name(found[0], inner)
-            child = await self._control.open(f"{base}/{inner}")
-            await self._entry(child, inner, answer)
-            if child.kind == "directory":
-                if len(waiting) >= DAG_DEPTH_MAX:
-                    raise RefusedError(f"the folder is more than {DAG_DEPTH_MAX} levels deep at {inner[:80]!r}")
-                waiting.append((inner, child.entries()))
-
-    async def _entry(self, found: Reading, path: str, answer: Answer, part: ReadQuery | None = None) -> None:
-        await answer.send(encode(_entry_of(found, path).encode()))
-        if found.kind != "file":
-            return
-        offset, length = (part.offset, part.length) if part else (0, None)
-        async for piece in found.read(offset, length):
-            await _send_data(answer, piece)
-        await answer.send(encode(Frame(Tag.FILE_END)))
-
-
-async def _send_data(answer: Answer, piece: bytes) -> None:
-    for start in range(0, len(piece), FRAME_BYTES_MAX):
-        data = piece[start : start + FRAME_BYTES_MAX] if len(piece) > FRAME_BYTES_MAX else piece
-        await answer.send(head(Tag.DATA, len(data)) + data)
-
-
-def _entry_of(found: Reading, path: str) -> Entry:
-    size = found.size_bytes if found.kind == "file" else 0
-    return Entry(path, found.kind, size, found.target if found.kind == SYMLINK else "", cid=cid.to_text(found.cid))
-
-
-def _check_name(name: str, path: str) -> None:
-    """A folder made by somebody else may hold names that no file system takes, or that lead out of it."""
-    try:
-        if not name or "/" in name:
-            raise UsageError(f"{name!r} is no name")
-        check_path(path)
-    except UsageError as error:
-        raise RefusedError(f"the folder holds an entry that cannot be written to a disk: {error}") from error
+                await writer.data(piece)
+            await writer.frame(Frame(Tag.FILE_END))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from ralnode.api import Holding, NodeControl, Source
+from ralnode.api import Holding, NodeControl, Reading, Source
 from ralnode.host.commands import CommandNode
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import Ingest
@@ -31,4 +31,13 @@ class ControlNode(CommandNode, Protocol):
 
     async def publish(self, source: Source, holding: Holding) -> None:
         """Adds a source whose blocks are all durable here; on return its record is. Raises RefusedError."""
+        ...
+
+
+@runtime_checkable
+class OpenFolder(Protocol):
+    """What the node's reader opens beyond `Reading`."""
+
+    async def child(self, name: str, cid: bytes) -> Reading:
+        """An entry of it by its CID: walking the path from the root for each of 10,000 files would take minutes."""
         ...

@@ -157,6 +157,9 @@ class FakeReading:
         finally:
             self.ended_at = at
 
+    async def child(self, name: str, cid: bytes) -> FakeReading:
+        return self.children[name]
+
     async def entries(self) -> AsyncIterator[tuple[str, bytes, int]]:
         for name, child in self.children.items():
             yield name, child.cid, child.size_bytes

@@ -158,7 +158,7 @@ async def test_the_plan_says_what_is_wanted_and_stored_and_why(node: ControlNode
     assert "gives 50% of the capacity of 2 nodes" in line.why
     book = {each.name: each for each in found.sources}["book"]
     assert (book.stored_count, book.linked_count) == (0, 1)
-    assert "3 copies were asked for, but there are only 2 nodes" in book.why
+    assert "3 copies were asked for, but only 2 nodes can take one each" in book.why
     theirs = from_jsonable(PlanAnswer, await run(other, "plan", {}))
     assert {each.name: each.missing_count for each in theirs.sources} == {"film": 10, "book": 1}
 
