@@ -7,6 +7,7 @@ Leaving it (async context manager) waits for what is under way, also when cancel
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ class Storing:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        with contextlib.suppress(StorageError):  # a lost note only means that something is read again
+            await self._storage.save_state(await self._notes())
 
     async def add(self, output: Output) -> None:
         """Returns as soon as there is room for more. Raises what storing an earlier output raised."""
@@ -69,10 +72,9 @@ class Storing:
             await self._begin()
 
     async def finish(self) -> None:
-        """All that was added is durable and noted."""
+        """All that was added is durable. It is noted when this is left."""
         await self._begin()
         await self._settle()
-        await self._storage.save_state(await self._notes())
 
     async def _begin(self) -> None:
         await self._settle()
