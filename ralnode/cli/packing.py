@@ -82,7 +82,6 @@ def _content(item: Item, offset: int) -> Iterator[bytes]:
     """Exactly as many bytes as the entry says, or LocalError."""
     try:
         with open(item.local_path, "rb", buffering=0) as file:  # noqa: PTH123 - a path of bytes
-            os.posix_fadvise(file.fileno(), offset, 0, os.POSIX_FADV_SEQUENTIAL)
             file.seek(offset)
             left = item.stamp.size_bytes - offset
             while left:

@@ -69,6 +69,8 @@ class CapacityAnswer:
 class StopAnswer:
     node: str
     away_seconds: float | None
+    pid: int = 0
+    """Of its process, for whoever waits for its end on the same machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The command line as users have it: a process. `program` can be parametrised later (source | frozen)."""
+"""The command line as users have it: a process, from source and, when RALNODE_FROZEN names one, as the frozen executable."""
 
 from __future__ import annotations
 
@@ -72,9 +72,14 @@ class Cli:
         return result
 
 
-@pytest.fixture(scope="session")
-def program() -> list[str]:
-    return [sys.executable, "-m", "ralnode"]
+SOURCE = [sys.executable, "-m", "ralnode"]
+FROZEN = [str(Path(os.environ["RALNODE_FROZEN"]).absolute())] if os.environ.get("RALNODE_FROZEN") else None
+PROGRAMS = {"source": SOURCE, **({"frozen": FROZEN} if FROZEN else {})}
+
+
+@pytest.fixture(scope="session", params=list(PROGRAMS))
+def program(request: pytest.FixtureRequest) -> list[str]:
+    return PROGRAMS[request.param]
 
 
 @pytest.fixture

@@ -348,8 +348,9 @@ def test_a_second_node_on_the_same_data_is_refused(node: NodeProcess, here: Cli)
 
 def test_stop_returns_when_the_node_has_gone(new_node: Callable[..., NodeProcess]) -> None:
     node = new_node("--name", "closet", "--capacity", "50MB")
-    assert node.cli.ok("stop", "--away", "5", "--json").json == {"node": "closet", "away_seconds": 300.0}
-    assert node.process and node.process.wait(10) == 0
+    stopped = node.cli.ok("stop", "--away", "5", "--json").json
+    assert (stopped["node"], stopped["away_seconds"]) == ("closet", 300.0)
+    assert node.process and node.process.poll() == 0
     assert not node.socket.exists()
     assert node.cli("status").code == 69
 
@@ -372,3 +373,21 @@ def test_two_nodes_command_each_other(new_node: Callable[..., NodeProcess]) -> N
     assert same(one.folder / "f", two.folder / "g")
     assert "is stopping" in one.cli.ok("stop", "--node", "cellar").out
     assert two.process and two.process.wait(15) == 0
+
+
+def test_a_node_that_stands_alone_leaves_its_empty_cluster_to_join_another(
+    new_node: Callable[..., NodeProcess],
+) -> None:
+    one = new_node("--name", "first", "--capacity", "100MB")
+    two = new_node("--name", "second", "--capacity", "100MB")
+    two.cli.env["RALNODE_DATA_DIR"] = str(two.folder / "data")
+    assert "Start the node: ralnode run" in two.cli.ok("join", one.cli.ok("invite").out.strip()).out
+    assert two.process and two.process.poll() == 0
+    two.start()
+    two.wait_for(lambda: len(two.ask("nodes")["nodes"]) == 2)
+    (two.folder / "f").write_text("no longer empty")
+    two.cli.ok("add", "f")
+    three = new_node("--name", "third", "--capacity", "100MB")
+    refused = two.cli("join", three.cli.ok("invite").out.strip())
+    assert refused.code == 77 and "2 nodes and 1 sources" in refused.err
+    assert len(two.ask("nodes")["nodes"]) == 2

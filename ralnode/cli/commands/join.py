@@ -70,8 +70,7 @@ def _leave_empty_cluster(client: NodeClient, folder: Path) -> None:
             f"the node that runs here belongs to another cluster, with {len(nodes)} nodes and {len(sources)} sources. "
             "Nothing was changed. Stop it and give the new cluster its own data folder ([node] data_dir)"
         )
-    client.command("stop")
-    wait_until_gone(client)
+    wait_until_gone(int(client.command("stop")["pid"]))
     (folder / load("ralnode.host.identity", "SECRET_FILE")).unlink(missing_ok=True)
 
 

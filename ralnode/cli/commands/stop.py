@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Final
 
 import typer
 
-from ralnode.api import LocalError, UnavailableError
-from ralnode.cli.client import NodeClient
+from ralnode.api import LocalError
 from ralnode.cli.context import global_options, node_client
 from ralnode.cli.output import show_json
+from ralnode.cli.processes import wait_for_end
 from ralnode.cli.text import clean, duration
 from ralnode.host.answers import StopAnswer
 from ralnode.host.jsonable import from_jsonable
 
 GONE_SECONDS_MAX: Final = 12.0
 """The node closes within 8 s; a little more for a busy machine."""
-
-_LOOK_SECONDS: Final = 0.05
 
 
 def command(
@@ -41,22 +38,19 @@ def command(
     """
     client = node_client(ctx)
     answer = from_jsonable(StopAnswer, client.command("stop", {} if away is None else {"away_minutes": away}))
-    if wait and not global_options(ctx).node:
-        wait_until_gone(client)
+    is_here = not global_options(ctx).node
+    if wait and is_here:
+        wait_until_gone(answer.pid)
     if global_options(ctx).json:
         show_json(answer)
         return
     promise = f"; the cluster expects it back within {duration(answer.away_seconds)}" if answer.away_seconds else ""
-    typer.echo(f"{clean(answer.node)} {'stopped' if wait and not global_options(ctx).node else 'is stopping'}{promise}")
+    typer.echo(f"{clean(answer.node)} {'stopped' if wait and is_here else 'is stopping'}{promise}")
 
 
-def wait_until_gone(client: NodeClient) -> None:
+def wait_until_gone(pid: int) -> None:
     """Raises LocalError when it takes longer than a node may take to close."""
-    deadline = time.monotonic() + GONE_SECONDS_MAX
-    while time.monotonic() < deadline:
-        try:
-            client.command("capacity")
-        except UnavailableError:
-            return
-        time.sleep(_LOOK_SECONDS)
-    raise LocalError(f"the node still answers after {GONE_SECONDS_MAX:.0f} s; look at its log, or end its process")
+    if not wait_for_end(pid, GONE_SECONDS_MAX):
+        raise LocalError(
+            f"the node still runs after {GONE_SECONDS_MAX:.0f} s (process {pid}); look at its log, or end it"
+        )

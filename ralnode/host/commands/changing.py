@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ralnode.api import NotFoundError, RefusedError
 from ralnode.dag import cid
 from ralnode.host import answers
@@ -35,7 +37,7 @@ async def capacity(node: CommandNode, params: CapacityParams) -> answers.Capacit
 async def stop(node: CommandNode, params: StopParams) -> answers.StopAnswer:
     away_seconds = None if params.away_minutes is None else params.away_minutes * 60
     node.request_stop(away_seconds)
-    return answers.StopAnswer(node.engine.me.name, away_seconds)
+    return answers.StopAnswer(node.engine.me.name, away_seconds, os.getpid())
 
 
 async def hint_peer(node: CommandNode, params: HintParams) -> answers.HintAnswer:
