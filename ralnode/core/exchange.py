@@ -58,6 +58,9 @@ class Exchange:
             self._holdings.merge(peer, body.holdings, self._catalogue.source)
         if body.my_versions.holdings != self._holdings.known_version(peer) or merged.more:
             self._rounds.news_at(peer, now.seconds)
+        for node, version in body.heard_holdings.items():
+            if version > self._holdings.known_version(node):
+                self._rounds.news_at(node, now.seconds)
         return News(outputs, merged, body)
 
     def answer(self, body: SyncBody, peer: NodeId) -> bytes:
@@ -90,4 +93,5 @@ class Exchange:
             gossip=self._gossip.exchange(),
             holdings_since=self._holdings.known_version(peer) if peer is not None else 0,
             my_versions=self.versions(),
+            heard_holdings=self._holdings.known_versions(),
         )

@@ -24,8 +24,9 @@ _NEARLY_DONE_BYTES: Final = 16 * limits.MIB
 """A holder with less than this to send is given its next task already, so that no gap comes between."""
 CANCELLED: Final = "cancelled"
 """The reason of a fetch that this node itself gave up; nobody's fault."""
-_ROOM_MARGIN_BYTES: Final = 4 * limits.MIB
-"""Left free so that index pages and records still fit."""
+_ROOM_MARGIN_BYTES_MAX: Final = 4 * limits.MIB
+"""Left free so that index pages and records still fit; less on a small node, where it must stay below the planners' own
+margin (capacity / 64), or the last blocks of a plan would never be fetched."""
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class Fetcher:
         under_way = sum(len(task.blocks) * task.source.block_bytes for task in self._tasks.values())
         usage = self._usage
         used = usage.used_bytes + usage.reserved_bytes + self._stored_since_usage_bytes + under_way
-        return usage.capacity_bytes - used - _ROOM_MARGIN_BYTES
+        return usage.capacity_bytes - used - min(_ROOM_MARGIN_BYTES_MAX, usage.capacity_bytes // 256)
 
     # --- decisions ---
 

@@ -85,6 +85,10 @@ class Holdings:
         peer = self._peers.get(node)
         return 0 if peer is None else peer.version
 
+    def known_versions(self) -> dict[NodeId, int]:
+        """Of everybody but this node."""
+        return {node: peer.version for node, peer in self._peers.items() if peer.version}
+
     def forget_peer(self, node: NodeId) -> None:
         peer = self._peers.pop(node, None)
         for root in peer.sources if peer else ():

@@ -6,16 +6,20 @@ gossip's and the holdings' business; here they are only framed.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ralnode.api.limits import AUTHORS_MAX, SYNC_BYTES_MAX
+from ralnode.api.model import NodeId
 from ralnode.api.roles import Versions
 from ralnode.core import dagcbor, fields
 from ralnode.core.deltas import Delta, Digest, delta_from_list, delta_to_list, pack_digest, unpack_digest
 
 VERSION: Final = 1
 TYPE_SYNC: Final = 1
+_HEARD: Final = struct.Struct(">32sQ")
 NO_VERSIONS: Final = Versions(0, 0)
 
 
@@ -33,6 +37,8 @@ class SyncBody:
     """The sender's holdings after the version that was asked for; None when there is nothing to say."""
     my_versions: Versions = NO_VERSIONS
     """The sender's own."""
+    heard_holdings: Mapping[NodeId, int] = field(default_factory=dict)
+    """How far the sender knows other nodes' holdings: news that gossip lost reach everybody by any exchange."""
 
 
 def encode_sync(body: SyncBody) -> bytes:
@@ -47,6 +53,7 @@ def encode_sync(body: SyncBody) -> bytes:
             body.holdings_since,
             body.holdings,
             list(body.my_versions),
+            b"".join(_HEARD.pack(*each) for each in sorted(body.heard_holdings.items())),
         ]
     )
     if len(data) > SYNC_BYTES_MAX:
@@ -70,4 +77,12 @@ def decode_sync(data: bytes) -> SyncBody:
         holdings_since=fields.integer(since, "holdings_since"),
         holdings=None if holdings is None else fields.binary(holdings, "the holdings", SYNC_BYTES_MAX),
         my_versions=Versions(fields.integer(records, "the version"), fields.integer(held, "the holdings version")),
+        heard_holdings=_unpack_heard(items[8]) if len(items) > 8 else {},
     )
+
+
+def _unpack_heard(value: object) -> Mapping[NodeId, int]:
+    data = fields.binary(value, "the holdings versions", AUTHORS_MAX * _HEARD.size)
+    if len(data) % _HEARD.size:
+        raise ValueError("the holdings versions have a wrong length")
+    return {node: version for node, version in _HEARD.iter_unpack(data) if version <= fields.INT_MAX}

@@ -129,7 +129,7 @@ def _servable(nodes: Sequence[SimulatedNode]) -> dict[Root, BlockSet]:
     for node in nodes:
         if node.lie is Lie.NONE:
             for source in node.mind.sources():
-                found[source.root] = (
-                    found.get(source.root, BlockSet()) | node.mind.holding(node.id, source.root).servable
-                )
+                holding = node.mind.holding(node.id, source.root)
+                if holding.has_interior:
+                    found[source.root] = found.get(source.root, BlockSet()) | holding.servable
     return found

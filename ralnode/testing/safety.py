@@ -94,10 +94,10 @@ class Safety:
                 ):
                     raise self._violation("S1", node, f"deletes the last copy of a block of {kept.name}")
 
-    def planned(self, node: Machine, view: View, plan: Plan) -> None:
-        """S8: equal views, equal digests."""
+    def planned(self, node: Machine, planner: str, view: View, plan: Plan) -> None:
+        """S8: equal views and planners, equal digests."""
         holdings = tuple((who, tuple(sorted(roots.items()))) for who, roots in sorted(view.holdings.items()))
-        facts = (view.nodes, view.sources, tuple((who, tuple(found)) for who, found in holdings))
+        facts = (planner, view.nodes, view.sources, tuple((who, tuple(found)) for who, found in holdings))
         other, digest = self._plans.setdefault(facts, (node.name, plan.digest))
         if digest != plan.digest:
             raise self._violation("S8", node, f"plans otherwise than {other} with the same view")

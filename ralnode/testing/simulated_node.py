@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -136,7 +137,9 @@ class SimulatedNode:
             gossip_port=GOSSIP_PORT,
         )
         dice = Random(f"{self.world.seed}/{self.name}/{self.boots}/engine")
-        self.engine = Engine(info, self.identity, gossip, self._options, dice, self.gossip_address)
+        plan = replace(self._options.plan, needs_holdings=self._planner.needs_holdings)
+        options = replace(self._options, plan=plan)
+        self.engine = Engine(info, self.identity, gossip, options, dice, self.gossip_address)
         self.world.network.attach(self.gossip_address, self._datagram_received)
         self.world.fault()
         self._carry(self.engine.start(dict(self.disk.documents), self.disk.usage(), self.now))
@@ -271,7 +274,7 @@ class SimulatedNode:
         except Exception as error:  # a planner may do anything
             self.tell(ev.PlanComputed(effect.epoch, None, 0.0, str(error)))
             return
-        self.world.watch.planned(self, effect.view, plan)
+        self.world.watch.planned(self, f"{self._planner.name}/{self._planner.version}", effect.view, plan)
         self.tell(ev.PlanComputed(effect.epoch, plan, self.world.timings.plan_seconds))
 
     # --- what is here -----------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from ralnode.testing.world import Parts, Timings, World
 
 VIEWS_SECONDS = 60.0
 """L1: so long after the faults have stopped all views are equal."""
+SUSPICION_SECONDS = 20.0
+"""What the faults have left behind (suspicions under way, packets late) is over by then."""
 COPIES_SECONDS = 900.0
 SILENCE_SECONDS = 60.0
 KNOWN_PEERS_MAX = 20
@@ -188,12 +190,17 @@ class Cluster:
         """
         self.heal()
         self.weather(Conditions())
+        for node in self.nodes.values():
+            self.network.pause(node.gossip_address, 0.0)
+            self.network.slow(node.gossip_address, 0.0)
         nodes = self.honest()
         if not nodes:
             return
+        self.run(SUSPICION_SECONDS)
         gone = [node for node in self.nodes.values() if not node.is_up]
         grace = self._options.repair_grace_seconds if gone else 0.0
-        self.run_until(lambda: liveness.unequal_views(nodes, gone), VIEWS_SECONDS + grace, "L1")
+        within_seconds = VIEWS_SECONDS - SUSPICION_SECONDS + grace
+        self.run_until(lambda: liveness.unequal_views(nodes, gone), within_seconds, "L1")
         self.run_until(lambda: liveness.unfinished(self.world, nodes), COPIES_SECONDS, "L2")
         self.run_until(lambda: liveness.unequal_records(nodes), VIEWS_SECONDS, "L1")
         self.run_until(lambda: liveness.unfinished(self.world, nodes), COPIES_SECONDS, "L2")
