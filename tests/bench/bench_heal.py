@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 
 from pairs import Figure, report
-from ralnode_gossip_swim import NullCipher, Swim, SwimOptions
-from ralnode_planner_rendezvous import RendezvousPlanner
 
 from ralnode.api.limits import MIB
 from ralnode.testing.simulation import Cluster, NodeSpec
 from ralnode.testing.world import Parts
+from ralnode_gossip_swim import NullCipher, Swim, SwimOptions
+from ralnode_planner_rendezvous import RendezvousPlanner
 
 CAPACITIES_MIB = (400, 400, 800, 800, 1600, 3200)
 LEAVES = 800
