@@ -57,7 +57,7 @@ GossipOutput: TypeAlias = SendDatagram | MemberChanged | VersionsHeard
 class Gossip(Protocol):
     """Membership as a pure state machine; encrypts its own packets with a key from `Context.identity`.
 
-    Contract suite: `ralnode.testing.GossipContract`. Bad or foreign packets change nothing and are only counted.
+    Contract suite: `ralnode.testing.gossip_contract`. Bad or foreign packets change nothing and are only counted.
     """
 
     @property

@@ -11,7 +11,7 @@ from ralnode.api.model import Plan, Root, View
 class Planner(Protocol):
     """`plan` is a pure function of the view: no IO, no clock, no dice, bounded time (5 s). Called in a thread.
 
-    Contract suite: `ralnode.testing.PlannerContract`.
+    Contract suite: `ralnode.testing.planner_contract`.
     """
 
     name: str

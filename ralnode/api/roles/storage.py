@@ -31,7 +31,7 @@ class VerifyProgress:
 
 
 class Storage(Protocol):
-    """Blocks by key, durable when acknowledged, under a hard quota. The contract suite is `ralnode.testing.StorageContract`."""
+    """Blocks by key, durable when acknowledged, under a hard quota. The contract suite is `ralnode.testing.storage_contract`."""
 
     async def open(self, on_lost: Callable[[Sequence[BlockKey]], None]) -> None:
         """Opens or creates. `on_lost` is called on the event loop when blocks turn out bad or a linked file changed;
