@@ -61,9 +61,11 @@ class GroupWriter:
             self._group.append(block)
             self._size_bytes += len(block.data)
             self._budget.held_bytes += len(block.data)
-            if len(self._group) >= PUT_BATCH_BLOCKS or self._budget.is_spent:
-                await self._begin()
-            elif self._size_bytes >= self._group_bytes and (self._writing is None or self._writing.done()):
+            if (
+                len(self._group) >= PUT_BATCH_BLOCKS
+                or self._budget.is_spent
+                or (self._size_bytes >= self._group_bytes and (self._writing is None or self._writing.done()))
+            ):
                 await self._begin()
 
     async def finish(self) -> None:
