@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ralnode.api import PluginError, UnavailableError
+from ralnode.api import PluginError, UnavailableError, UsageError
 from ralnode.cli.context import global_options, load_config, node_client
 from ralnode.cli.lazy import load
 from ralnode.cli.output import show
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 def command(
     ctx: typer.Context,
+    new: Annotated[
+        list[str] | None, typer.Argument(metavar="[new planner NAME]", help="Write a planner to start from.")
+    ] = None,
     plugins_dir: Annotated[
         list[Path] | None,
         typer.Option("--plugins-dir", metavar="FOLDER", help="Look here too (no node is asked then)."),
     ] = None,
+    into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where `new` writes.")] = Path(),
 ) -> None:
     """List the plugins found, and every refusal with its reason.
 
@@ -36,8 +40,19 @@ def command(
     Examples:
       ralnode plugins
       ralnode plugins --plugins-dir ./mine
+      ralnode plugins new planner attic_first    writes a planner that works, and its test
     """
+    if new:
+        _make(new, into)
+        return
     show(ctx, _answer(ctx, tuple(plugins_dir or ())), render.whole)
+
+
+def _make(words: list[str], into: Path) -> None:
+    if len(words) != 3 or words[:2] != ["new", "planner"]:
+        raise UsageError(f"cannot understand {' '.join(words)!r}; there is: ralnode plugins new planner NAME")
+    plugin, test = load("ralnode.cli.skeleton", "write_planner")(words[2], into)
+    typer.echo(f"{plugin}\n{test}\ntry it:  ralnode run --plugins-dir {plugin.parent} --planner {words[2]}")
 
 
 def _answer(ctx: typer.Context, extra: tuple[Path, ...]) -> PluginsAnswer:
