@@ -6,6 +6,7 @@ MissingBlockError: the reader notices the incomplete CAR. Identity CIDs are walk
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
@@ -62,9 +63,18 @@ class _Plan:
     def follow(self, cid: bytes, path: list[bytes]) -> Generator[Need | Emit, Blocks, tuple[bytes, bytes]]:
         """(CID, block) at the end of the path; emits what lies on the way, ends included."""
         block = yield from self.read(cid)
-        for name in path:
+        names = deque(path)
+        while names:
+            if cids.codec_of(cid) == cids.DAG_CBOR:
+                link = _cbor_entry(_decode_cbor(block), names)
+                if link is None:
+                    return cid, block
+                cid = link
+                block = yield from self.read(cid)
+                continue
             if cids.codec_of(cid) not in (cids.RAW, cids.DAG_PB):
                 raise PathError("not UnixFS")
+            name = names.popleft()
             node = open_node(cids.to_key(cid), block)
             if node.kind == Kind.SHARD:
                 cid = yield from self.look_up(node, name)
@@ -189,6 +199,24 @@ def _entry(directory: FsNode, name: bytes) -> bytes:
         if link.name == name:
             return link.cid
     raise PathError("no such entry")
+
+
+def _cbor_entry(value: object, names: deque[bytes]) -> bytes | None:
+    """The first link on the path, or None when the path ends inside the document; takes the names it has used. Raises
+    PathError."""
+    while not isinstance(value, cbor2.CBORTag):
+        if not names:
+            return None
+        name = names.popleft().decode("utf-8", "replace")
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list | tuple) and name.isascii() and name.isdigit() and len(name) < 9:
+            if int(name) >= len(value):
+                raise PathError("no such entry")
+            value = value[int(name)]
+        else:
+            raise PathError("no such entry")
+    return next(_cbor_links(value), None)
 
 
 def _links(cid: bytes, block: bytes) -> _Links:

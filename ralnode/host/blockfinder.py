@@ -40,6 +40,8 @@ class Wanted:
 
     source: Source | None
     keys: Sequence[BlockKey]
+    is_local_only: bool = False
+    """Nobody else is asked."""
 
 
 class BlockFinder:
@@ -56,11 +58,11 @@ class BlockFinder:
         """In the order of the keys. Raises UnavailableError when no live node has one of them."""
         found = dict(zip(wanted.keys, await self._storage.get_many(wanted.keys), strict=True))
         lacking = [key for key in dict.fromkeys(wanted.keys) if found[key] is None]
-        if lacking:
+        if lacking and not wanted.is_local_only:
             found.update(await self._from_others(wanted.source, lacking))
         missing = [key for key in wanted.keys if found[key] is None]
         if missing:
-            raise UnavailableError(_out_of_reach(wanted.source, missing))
+            raise UnavailableError(_out_of_reach(wanted, missing))
         return [data for key in wanted.keys if (data := found[key]) is not None]
 
     async def _from_others(self, source: Source | None, lacking: Sequence[BlockKey]) -> Mapping[BlockKey, bytes | None]:
@@ -166,10 +168,12 @@ def _rotated(peers: Sequence[Peer], start: int) -> list[Peer]:
     return [*peers[cut:], *peers[:cut]]
 
 
-def _out_of_reach(source: Source | None, missing: Sequence[BlockKey]) -> str:
+def _out_of_reach(wanted: Wanted, missing: Sequence[BlockKey]) -> str:
     count = len(set(missing))
     blocks = "1 block" if count == 1 else f"{count} blocks"
-    name = f" of {source.name!r}" if source else ""
+    name = f" of {wanted.source.name!r}" if wanted.source else ""
+    if wanted.is_local_only:
+        return f"{blocks}{name} are not on this node, and no other was to be asked: {cids.to_text(missing[0])}"
     return (
         f"{blocks}{name} cannot be had now: no live node has {cids.to_text(missing[0])}. "
         "Start the nodes that are away (`ralnode status` names them) and try again."

@@ -76,6 +76,12 @@ class Facade:
             return None
         return data
 
+    async def blocks(
+        self, keys: Sequence[BlockKey], *, root: bytes | None = None, local_only: bool = False
+    ) -> Sequence[bytes]:
+        source = self._node.engine.source(root) if root is not None else None
+        return await self._node.finder.get(Wanted(source, keys, is_local_only=local_only))
+
     async def open(self, reference: str) -> Reading:
         return await self._node.open(reference)
 

@@ -42,6 +42,13 @@ class NodeControl(Protocol):
 
     async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None: ...
 
+    async def blocks(
+        self, keys: Sequence[BlockKey], *, root: bytes | None = None, local_only: bool = False
+    ) -> Sequence[bytes]:
+        """All of them in this order, verified, 16 MiB at most. `root` is a hint: the source that they are part of, whose
+        holders are asked first. Raises UnavailableError when one of them cannot be had."""
+        ...
+
     async def open(self, reference: str) -> Reading:
         """`NAME`, `NAME/path`, `CID`, `CID/path`. Raises NotFoundError or UnavailableError."""
         ...
