@@ -310,9 +310,16 @@ class Engine(EngineState):
             wanted_count=sum(map(len, plan.want.values())) if plan else 0,
         )
         self._announcing.record_done()
+        self._warn_of_clones(now)
         if self._catalogue.node_info(self.me.id) != self.me:
             self._documents.update(self._catalogue.put_node(self.me, now))
             self._announcing.announce_soon(now)
+
+    def _warn_of_clones(self, now: Instant) -> None:
+        count = self._gossip.counters().get("cloned_key", 0)
+        if count > self._clones_seen:
+            self._say(now, "error", "another machine uses this node's key: give one of them a data folder of its own")
+        self._clones_seen = count
 
     def _stopping(self, event: ev.Stopping, now: Instant) -> list[Effect]:
         return self._carry(self._gossip.leave(now), now) if event.for_good else []

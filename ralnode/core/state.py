@@ -78,6 +78,7 @@ class EngineState:
         self._then: list[Effect] = []
         self._said: list[Effect] = []
         self._fetch_again = False
+        self._clones_seen = 0
         self._retry_at = float("inf")
         self._tend_at = float("inf")
 

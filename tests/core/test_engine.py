@@ -36,6 +36,7 @@ class QuietGossip:
     def __init__(self) -> None:
         self.wake_at = float("inf")
         self.announced: list[Versions] = []
+        self.clones = 0
 
     def start(self, me: Member, now: Instant) -> list[GossipOutput]:
         return []
@@ -63,7 +64,7 @@ class QuietGossip:
         return []
 
     def counters(self) -> Mapping[str, int]:
-        return {}
+        return {"cloned_key": self.clones}
 
 
 class Driven:
@@ -238,3 +239,11 @@ def test_a_node_known_only_from_its_record_is_planned_with_for_the_grace_and_no_
     assert bob.id in [node.id for node in driven.engine.view(driven.now).nodes]
     driven.wait(601)
     assert bob.id not in [node.id for node in driven.engine.view(driven.now).nodes]
+
+
+def test_a_second_machine_with_this_key_is_told_once() -> None:
+    driven = Driven()
+    driven.gossip.clones = 1
+    driven.tell(ev.NodeChanged(capacity_bytes=10**9))
+    driven.tell(ev.NodeChanged(capacity_bytes=10**9))
+    assert [line.level for line in driven.engine.events if "key" in line.text] == ["error"]
