@@ -27,10 +27,14 @@ def _swim_in_the_clear(context: Context) -> Any:
     return Swim(context, SwimOptions(), NullCipher)
 
 
+def default_parts() -> Parts:
+    return Parts(_swim, _planner(provide_rendezvous()))
+
+
 @pytest.fixture(scope="session")
 def parts() -> Parts:
     """The defaults: SWIM and rendezvous."""
-    return Parts(_swim, _planner(provide_rendezvous()))
+    return default_parts()
 
 
 @pytest.fixture(scope="session")
