@@ -26,7 +26,7 @@ from ralnode.host.ingest.storing import Storing
 T = TypeVar("T")
 
 _JOBS_AHEAD: Final = 3
-"""Hashed and not yet part of the DAG; with those in storing.py about 35 MiB of content."""
+"""Hashed and not yet part of the DAG; with those in storing.py about 40 MiB of content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class Adder:
         async with Storing(self._storage, reservation, adding.checkpoints, counter.count) as storing:
             async with aclosing(parts):
                 async for each in parts:
-                    await storing.add(await self.in_thread(partial(assembly.take, each)))
+                    work = partial(assembly.take, each)
+                    await storing.add(work() if assembly.is_quick(each) else await self.in_thread(work))
             built, last = await self.in_thread(assembly.finish)
             await storing.add(last)
             await storing.finish()

@@ -21,11 +21,11 @@ from ralnode.host.ingest.checkpoints import Checkpoints
 from ralnode.host.ingest.hashing import changed
 from ralnode.host.ingest.localtree import stamp_of
 
-_GROUP_BYTES: Final = 20 * MIB
-"""Stored by one fsync and one commit. Below 16 MiB those take as long as the writing; twice this, and the jobs that are
-being hashed, stay within the 64 MiB that an add may use."""
-_GROUP_OUTPUTS: Final = 8
-"""Of small files, which come 256 to an output."""
+_GROUP_BYTES: Final = 12 * MIB
+"""Stored by one fsync and one commit. Below this those take as long as the writing; twice this, and the jobs that are
+being hashed, stay within the 64 MiB that an add may use, with what malloc does not give back at once."""
+_GROUP_ITEMS: Final = 2048
+"""Small files."""
 _WAIT_SECONDS: Final = 1.0
 """A slow upload is stored this often all the same, and its progress shown."""
 _LINKS_AHEAD: Final = 32
@@ -48,6 +48,7 @@ class Storing:
         self._done = done
         self._gathered: list[Output] = []
         self._gathered_bytes = 0
+        self._gathered_items = 0
         self._begun_at = time.monotonic()
         self._stored: list[Output] = []
         """Durable, not noted yet."""
@@ -67,7 +68,8 @@ class Storing:
         """Returns as soon as there is room for more. Raises what storing an earlier output raised."""
         self._gathered.append(output)
         self._gathered_bytes += sum(len(block.data) for block in output.blocks)
-        is_enough = self._gathered_bytes >= _GROUP_BYTES or len(self._gathered) >= _GROUP_OUTPUTS
+        self._gathered_items += len(output.blocks) + len(output.runs) + len(output.known)
+        is_enough = self._gathered_bytes >= _GROUP_BYTES or self._gathered_items >= _GROUP_ITEMS
         if is_enough or (output.runs and output.checkpoints) or time.monotonic() - self._begun_at > _WAIT_SECONDS:
             await self._begin()
 
@@ -78,7 +80,8 @@ class Storing:
 
     async def _begin(self) -> None:
         await self._settle()
-        group, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        group, self._gathered = self._gathered, []
+        self._gathered_bytes = self._gathered_items = 0
         self._begun_at = time.monotonic()
         self._running = asyncio.create_task(self._store(group), name="store content")
 
