@@ -13,6 +13,7 @@ from ralnode.dag.trustless import GatewayError
 from ralnode_gateway_ipfs.answer import Answer, CutShortError, refusal, send_answer
 from ralnode_gateway_ipfs.asked import Asked, Form, read_content_request
 from ralnode_gateway_ipfs.options import IpfsOptions
+from ralnode_gateway_ipfs.pathway import answer_path
 from ralnode_gateway_ipfs.ranges import UnsatisfiableError
 from ralnode_gateway_ipfs.trustless import answer_trustless
 
@@ -84,4 +85,4 @@ class App:
     async def _in_form(self, asked: Asked, local_only: bool) -> Answer:
         if asked.form in (Form.RAW, Form.CAR):
             return await answer_trustless(self._node, asked, local_only=local_only)
-        raise GatewayError(406, "say what you want: ?format=raw or ?format=car")
+        return await answer_path(self._node, asked, local_only=local_only)

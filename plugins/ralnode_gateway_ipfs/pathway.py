@@ -1,0 +1,138 @@
+"""Path Gateway for /ipfs/: what lies at a path, as a browser wants it. Files, folders, archives and IPLD documents each
+have a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ralnode.api import NodeControl, UnavailableError
+from ralnode.dag import cid as cids
+from ralnode.dag.errors import DagError, PathError
+from ralnode.dag.path import Resolved, read_node, resolve
+from ralnode.dag.trustless import IMMUTABLE, GatewayError
+from ralnode.dag.unixfs import Kind
+from ralnode_gateway_ipfs.answer import HEADER_CHARS_MAX, Answer, begin, disposition, refusal
+from ralnode_gateway_ipfs.asked import Asked, Form, escape_path
+from ralnode_gateway_ipfs.blocks import View
+from ralnode_gateway_ipfs.files import answer_file
+from ralnode_gateway_ipfs.listing import listing_etag, write_listing
+from ralnode_gateway_ipfs.ranges import ranged
+from ralnode_gateway_ipfs.resolving import resolve_path
+from ralnode_gateway_ipfs.tar import write_tar
+
+_LISTING_CACHE: Final = "public, max-age=604800, stale-while-revalidate=2678400"
+_INDEX: Final = b"index.html"
+_DOCUMENTS: Final[Mapping[int, tuple[str, tuple[Form, ...]]]] = {
+    0x71: ("application/vnd.ipld.dag-cbor", (Form.DAG_CBOR, Form.CBOR)),
+    0x0129: ("application/vnd.ipld.dag-json", (Form.DAG_JSON, Form.JSON)),
+    0x0200: ("application/json", (Form.JSON,)),
+    0x51: ("application/cbor", (Form.CBOR,)),
+}
+"""Codec -> its media type, and what may be asked for to get it. Nothing is converted (IPIP-524)."""
+
+
+async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool) -> Answer:
+    """Raises GatewayError, UnavailableError, DagError."""
+    view = View(node, asked.root, local_only=local_only)
+    roots = await resolve_path(view, asked.root, asked.names)
+    headers = _headers(asked, roots)
+    codec = cids.codec_of(roots[-1])
+    if codec not in (cids.RAW, cids.DAG_PB):
+        return await _document(view, asked, roots[-1], headers)
+    if asked.form in (Form.DAG_JSON, Form.DAG_CBOR):
+        raise GatewayError(406, "this is UnixFS and is not converted to another codec; ?format=raw gives the block")
+    found = await _open(view, roots[-1])
+    if asked.form is Form.TAR:
+        return await _tar(view, asked, found, headers)
+    if found.node.kind in (Kind.DIRECTORY, Kind.SHARD):
+        return await _directory(view, asked, found, headers)
+    if found.node.kind == Kind.SYMLINK:
+        return Answer(200, {**headers, "content-type": "inode/symlink"}, found.node.data)
+    return await _file(view, asked, found, headers, asked.names[-1] if asked.names else b"")
+
+
+def _headers(asked: Asked, roots: list[bytes]) -> dict[str, str]:
+    """Under 2 KiB in all: what repeats a long path is left out."""
+    headers = {"etag": f'"{cids.to_text(roots[-1])}"', "cache-control": IMMUTABLE, "vary": "Accept"}
+    path = escape_path(asked.path)
+    shown = ",".join(cids.to_text(cid) for cid in roots)
+    if len(path) <= HEADER_CHARS_MAX:
+        headers["x-ipfs-path"] = path
+    if len(shown) <= HEADER_CHARS_MAX:
+        headers["x-ipfs-roots"] = shown
+    return headers
+
+
+async def _open(view: View, cid: bytes) -> Resolved:
+    """Raises GatewayError 404: a root that nobody has is not here."""
+    try:
+        return await view.drive(read_node(cid))
+    except UnavailableError as error:
+        raise GatewayError(404, str(error)) from None
+    except DagError as error:
+        raise GatewayError(422, f"this is no file or folder: {error}") from None
+
+
+async def _file(view: View, asked: Asked, found: Resolved, headers: dict[str, str], name: bytes) -> Answer:
+    shown = asked.query.get("filename") or name.decode("utf-8", "replace")
+    if asked.query.get("download") == "true":
+        headers["content-disposition"] = disposition("attachment", shown or cids.to_text(found.cid))
+    elif asked.query.get("filename"):
+        headers["content-disposition"] = disposition("inline", shown)
+    if asked.has_tag(headers["etag"]):
+        return Answer(304, headers)
+    return await answer_file(view, asked, found, headers, shown)
+
+
+async def _directory(view: View, asked: Asked, found: Resolved, headers: dict[str, str]) -> Answer:
+    if not asked.path.endswith("/"):
+        # The path begins with /ipfs/, so it cannot be taken for another host.
+        location = escape_path(asked.path) + "/" + (f"?{asked.raw_query}" if asked.raw_query else "")
+        if len(location) > HEADER_CHARS_MAX * 3:
+            raise GatewayError(400, "the path of a folder must end with a slash; this one is too long to be sent back")
+        return refusal(301, "This folder is at its path with a slash behind it.", {**headers, "location": location})
+    try:
+        index = await view.drive(resolve(found.cid, [_INDEX]))
+    except PathError:
+        index = None
+    if index is not None and index.node.is_file:
+        return await _file(view, asked, index, headers, _INDEX)
+    headers.update({"etag": listing_etag(found.cid), "cache-control": _LISTING_CACHE})
+    if asked.has_tag(headers["etag"]):
+        return Answer(304, headers)
+    headers["content-type"] = "text/html; charset=utf-8"
+    headers["content-security-policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return await begin(headers, write_listing(view, asked, found))
+
+
+async def _tar(view: View, asked: Asked, found: Resolved, headers: dict[str, str]) -> Answer:
+    text = cids.to_text(found.cid)
+    headers["etag"] = f'W/"{text}.x-tar"'
+    headers["content-type"] = "application/x-tar"
+    headers["content-disposition"] = disposition("attachment", asked.query.get("filename") or f"{text}.tar")
+    if asked.has_tag(headers["etag"]):
+        return Answer(304, headers)
+    return await begin(headers, write_tar(view, found))
+
+
+async def _document(view: View, asked: Asked, cid: bytes, headers: dict[str, str]) -> Answer:
+    """The block as it is, to whoever asked for its codec or for nothing in particular."""
+    text, codec = cids.to_text(cid), cids.codec_of(cid)
+    media_type, forms = _DOCUMENTS.get(codec, ("application/octet-stream", ()))
+    if asked.form is not Form.FILE and asked.form not in forms:
+        raise GatewayError(406, f"the block has codec {codec:#x} and is not converted; ?format=raw gives its bytes")
+    kind = forms[0].value if forms and asked.form is Form.FILE else asked.form.value
+    if asked.form in (Form.JSON, Form.CBOR):
+        media_type = f"application/{asked.form.value}"
+    headers.update({"etag": f'"{text}.{kind}"', "content-type": media_type})
+    name = asked.query.get("filename") or f"{text}.{'json' if 'json' in kind else 'cbor' if 'cbor' in kind else 'bin'}"
+    inline = "json" in kind and asked.query.get("download") != "true"
+    headers["content-disposition"] = disposition("inline" if inline else "attachment", name)
+    if asked.has_tag(headers["etag"]):
+        return Answer(304, headers)
+    try:
+        block = await view.one(cids.to_key(cid))
+    except UnavailableError as error:
+        raise GatewayError(404, str(error)) from None
+    return ranged(asked, headers, block)
