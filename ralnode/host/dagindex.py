@@ -23,7 +23,7 @@ from ralnode.host.dropping import keys_only_in
 from ralnode.host.holdingcount import all_held, count_held
 
 CACHE_BYTES: Final = 32 * MIB
-"""About 800 GiB in 1 MiB leaves. A source larger than this is walked anew each time but the last."""
+"""About 800 GiB in 1 MiB leaves. A source larger than this is kept only while it is used."""
 
 
 class DagIndex:

@@ -15,7 +15,8 @@ from ralnode.dag import pb, unixfs
 from ralnode.dag.errors import DagError
 from ralnode.dag.pb import Link
 from ralnode.dag.profile import V0_2015, V1_2025, Profile
-from ralnode.dag.walk import enumerate_dag, run
+from ralnode.dag.walk import Dag, enumerate_dag, run
+from ralnode.host.dagcache import DagCache
 from ralnode.host.dagindex import DagIndex
 from ralnode.testing.content import Blocks, build_file, build_tree, content
 from ralnode.testing.memory_storage import MemoryStorage
@@ -301,3 +302,21 @@ async def test_cache_is_bounded_and_keeps_the_last() -> None:
     reads = storage.reads
     await index.leaf_keys(source)
     assert storage.reads == reads
+
+
+async def test_dag_larger_than_the_cache_stays_only_while_it_is_used() -> None:
+    cache = DagCache(1000, idle_seconds=0)
+    large, small = Dag(), Dag()
+    for number in range(100):
+        large.leaves.append(cids.make(cids.RAW, b"%d" % number), 1)
+    cache.put(b"small", small)
+    cache.put(b"large", large)
+    assert cache.get(b"large") is large
+    assert cache.get(b"small") is None
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cache.get(b"large") is None
+    assert cache.size_bytes == 0
+    cache.put(b"small", small)
+    await asyncio.sleep(0)
+    assert cache.get(b"small") is small
