@@ -1,0 +1,115 @@
+"""What the package says about itself, made from the program: its configuration file and its man page.
+
+`make_docs.py config` prints packaging/ralnode.toml with a table for each built-in plugin's options behind it;
+`make_docs.py man` prints ralnode(1).
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ralnode import __version__
+from ralnode.cli.arguments import hoist
+from ralnode.cli.main import COMPLETION_VARIABLE, build
+from ralnode.host.plugin_find import Where
+from ralnode.host.plugins import load
+
+COMMON = Path(__file__).with_name("ralnode.toml")
+
+
+def config() -> str:
+    return COMMON.read_text(encoding="utf-8") + "".join(tables())
+
+
+def tables() -> Iterator[str]:
+    """A commented-out table for each provider with options. Plugins of this machine are left out."""
+    for offer in load(Where({"RALNODE_PLUGINS_DIR": "", "HOME": "/nonexistent"})).offers:
+        fields = dataclasses.fields(offer.provider.options)
+        if offer.origin == "built in" and fields:
+            yield f"\n# {offer.provider.summary}\n[{offer.role}.{offer.provider.name}]\n"
+            meanings = docstrings(offer.provider.options)
+            for field in fields:
+                for line in textwrap.wrap(meanings.get(field.name, ""), 116):
+                    yield f"# {line}\n"
+                yield f"#{field.name} = {toml(default(field))}\n"
+
+
+def default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def docstrings(cls: type) -> dict[str, str]:
+    """The text under each field of a dataclass, which Python itself throws away."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for one, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(after, ast.Expr):
+            found[one.target.id] = inspect.cleandoc(str(ast.literal_eval(after.value))).replace("\n", " ")
+    return found
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(toml, value))}]"
+    if value is None:
+        return '""'
+    return json.dumps(value if isinstance(value, (bool, int, float)) else str(value))
+
+
+def man() -> str:
+    os.environ[COMPLETION_VARIABLE] = "none"  # every word with its options, not only the one that was asked for
+    whole = typer.main.get_command(build(hoist([])))
+    lines = [
+        f'.TH RALNODE 1 "" "ralnode {__version__}" "User Commands"', ".SH NAME",
+        r"ralnode \- machines on a LAN pool their spare disk", ".SH SYNOPSIS", r"ralnode [\fIOPTIONS\fR] \fICOMMAND\fR ...",
+        ".SH DESCRIPTION", escaped(whole.help or ""), ".SH OPTIONS", *options(whole.params), ".SH COMMANDS",
+    ]  # fmt: skip
+    for name, command in sorted(whole.commands.items()):
+        lines += [f".SS ralnode {escaped(name)}", *paragraphs(command.help or ""), *options(command.params)]
+    lines += [
+        ".SH FILES", ".TP", "/etc/ralnode/ralnode.toml", "the configuration, every option explained", ".TP",
+        "/etc/ralnode/plugins", "drop-in plugins: files ralnode_*.py", ".TP", "/var/lib/ralnode", "blocks, key and secret",
+        ".SH EXIT STATUS", r"0 done, 64 wrong command line, 66 not found, 69 no node or no copy reachable, 74 this machine's "
+        "disk or network, 77 refused, 78 wrong configuration",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def paragraphs(text: str) -> list[str]:
+    """What follows a \\b keeps its lines, as in the terminal's help."""
+    lines = []
+    for part in inspect.cleandoc(text).split("\n\n"):
+        is_kept = part.startswith("\b")
+        lines += [".PP", *([".nf"] if is_kept else []), escaped(part.removeprefix("\b\n")), *([".fi"] if is_kept else [])]
+    return lines
+
+
+def options(params: list[Any]) -> list[str]:
+    lines = []
+    for param in params:
+        names = ", ".join(param.opts) if param.param_type_name == "option" else (param.metavar or param.name.upper())
+        meaning = " ".join((getattr(param, "help", None) or "").split())
+        lines += [".TP", rf"\fB{escaped(names)}\fR", escaped(meaning) or escaped(names)]
+    return lines
+
+
+def escaped(text: str) -> str:
+    """As troff wants it: no line begins with a dot or an apostrophe by accident."""
+    text = text.replace("\\", r"\e").replace("-", r"\-")
+    return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    sys.stdout.write({"config": config, "man": man}[sys.argv[1]]())
