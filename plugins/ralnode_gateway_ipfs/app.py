@@ -15,17 +15,18 @@ from ralnode_gateway_ipfs.asked import Asked, Form, read_content_request
 from ralnode_gateway_ipfs.options import IpfsOptions
 from ralnode_gateway_ipfs.pathway import answer_path
 from ralnode_gateway_ipfs.ranges import UnsatisfiableError
+from ralnode_gateway_ipfs.routing import PREFIX, Routing
 from ralnode_gateway_ipfs.trustless import answer_trustless
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class App:
-    def __init__(self, context: Context, options: IpfsOptions, port: int) -> None:
+    def __init__(self, context: Context, options: IpfsOptions) -> None:
         self._node = context.node
         self._log = context.log
         self._options = options
-        self._port = port
+        self._routing = Routing(context.node, options)
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +46,8 @@ class App:
             self._active -= 1
 
     async def _answer(self, scope: Scope) -> Answer:
-        if scope["method"] not in _METHODS:
+        is_routing = scope["path"].startswith(PREFIX)  # which wants 501 for a method that it does not have
+        if scope["method"] not in _METHODS and not is_routing:
             return refusal(405, "Only GET, HEAD and OPTIONS.", {"allow": ", ".join(_METHODS)})
         if scope["method"] == "OPTIONS":
             return Answer(HTTPStatus.NO_CONTENT)
@@ -69,7 +71,9 @@ class App:
         path = scope["raw_path"]
         if path.startswith(b"/ipfs/"):
             return await self._content(read_content_request(scope))
-        return refusal(404, "there is /ipfs/CID[/path] here")
+        if scope["path"].startswith(PREFIX):
+            return await self._routing.answer(scope)
+        return refusal(404, "there are /ipfs/CID[/path] and /routing/v1/ here")
 
     async def _content(self, asked: Asked) -> Answer:
         """A refusal to ask others is 412 for whoever wanted it so."""

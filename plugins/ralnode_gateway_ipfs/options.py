@@ -18,3 +18,7 @@ class IpfsOptions:
     connections_max: int = 128
     requests_max: int = 32
     """Answered at one time; more get 429 and are to try again."""
+    peers_port: int = 0
+    """Where the gateways of the other nodes listen, if they are public: then they are announced, too. 0: only this one."""
+    tls_port: int = 0
+    """Where a proxy on the same machine serves this gateway over TLS; announced when set."""

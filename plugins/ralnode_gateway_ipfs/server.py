@@ -39,6 +39,8 @@ class IpfsGateway:
     def __init__(self, context: Context, options: IpfsOptions) -> None:
         if not 0 <= options.port <= _PORT_MAX:
             raise ConfigError(f"[gateway.ipfs] port = {options.port} is not a port; 8080 is usual, 0 picks a free one")
+        if not (0 <= options.peers_port <= _PORT_MAX and 0 <= options.tls_port <= _PORT_MAX):
+            raise ConfigError("[gateway.ipfs] peers_port and tls_port are ports, or 0 for none")
         if options.connections_max < 1 or options.requests_max < 1:
             raise ConfigError("[gateway.ipfs] connections_max and requests_max must be at least 1")
         self._context = context
@@ -61,7 +63,7 @@ class IpfsGateway:
             return
         self._trouble = None
         config = uvicorn.Config(
-            App(self._context, self._options, self._port),
+            App(self._context, self._options),
             http=BoundedProtocol,
             log_config=None,
             log_level="critical",  # an answer cut short on purpose is not an error to shout about; ours log themselves
