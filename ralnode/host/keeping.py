@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from ralnode.api import BadBlockError, Block, BlockKey, PeerError, RalnodeError, Source
@@ -110,19 +110,34 @@ class Keeping:
         self._parts.tasks.spawn("drop source", self._drop(effect))
 
     async def _drop(self, effect: DropSource) -> None:
-        """Only what no kept source uses goes. A failure leaves blocks that nobody knows; they are no harm but cost room."""
+        """Only what no source uses goes. A failure leaves blocks that nobody knows; they are no harm but cost room."""
         source, count = effect.source, 0
         await self._fetches.ended(source.root)
         try:
-            keys = list(await self._parts.dag.keys_to_drop(source, effect.kept))
-            for at in range(0, len(keys), DELETE_BLOCKS_MAX):
-                count += await self._parts.storage.delete(keys[at : at + DELETE_BLOCKS_MAX])
+            async for keys in self._keys_to_drop(effect):
+                count += await self._parts.storage.delete(keys)
         except (RalnodeError, OSError) as error:
             self._parts.say(
                 "warning", f"could not delete all blocks of {source.name} here ({count:,} are gone): {error}"
             )
         self._parts.dag.forget(source.root)
         self._parts.stored()
+
+    async def _keys_to_drop(self, effect: DropSource) -> AsyncIterator[Sequence[BlockKey]]:
+        """In parts. The catalogue goes on meanwhile: a source that shares blocks may come, or a user adds this one
+        again, and then nothing more of what they use may go."""
+        source, kept = effect.source, {each.root: each for each in effect.kept}
+        keys: list[BlockKey] | None = None
+        while keys is None or keys:
+            current = {each.root: each for each in self._sources()}
+            if source.root in current:
+                return
+            if keys is None or current.keys() - kept.keys():
+                kept |= current
+                keys = list(await self._parts.dag.keys_to_drop(source, list(kept.values())))
+                continue
+            yield keys[:DELETE_BLOCKS_MAX]
+            keys = keys[DELETE_BLOCKS_MAX:]
 
 
 async def _nothing(_group: Sequence[Block]) -> None:

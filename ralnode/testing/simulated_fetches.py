@@ -174,18 +174,18 @@ class SimulatedFetches:
     # --- removal ----------------------------------------------------------------------------------------------------
 
     def _drop(self, effect: ev.DropSource) -> None:
-        """Once nothing of this source is being stored."""
+        """Once nothing of this source is being stored. What the catalogue has by then stays, the source too if a user
+        has added it again meanwhile."""
         root, node = effect.source.root, self._node
         if any(stream.effect.source.root == root for stream in self._streams.values()):
             node.later(node.world.timings.timeout_seconds, self._drop, effect)
             return
-        contents = node.world.contents
-        kept = {
-            key
-            for source in effect.kept
-            for key in (*contents.of(source.root).leaves, *contents.of(source.root).interior)
-        }
-        mine = contents.of(root)
+        kept_sources = {source.root for source in (*effect.kept, *node.sources())}
+        if root in {source.root for source in node.sources()}:
+            return
+        contents = [node.world.contents.of(kept) for kept in sorted(kept_sources - {root})]
+        kept = {key for content in contents for key in (*content.leaves, *content.interior)}
+        mine = node.world.contents.of(root)
         going = [key for key in dict.fromkeys((*mine.leaves, *mine.interior)) if key not in kept]
         node.world.watch.deleting(node, effect.source, going)
         node.disk.delete(going)

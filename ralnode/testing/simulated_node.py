@@ -289,6 +289,9 @@ class SimulatedNode:
         linked = BlockSet.of(index for index, how in enumerate(held) if how is Held.LINKED)
         return Holding(True, owned, linked)
 
+    def sources(self) -> Sequence[Source]:
+        return self.mind.sources()
+
     def locate(self, source: Source) -> None:
         found = Holding(True, BlockSet.full(source.leaf_count)) if source.root in self.boasts else self.holding(source)
         self.tell(ev.HoldingFound(source.root, found))

@@ -88,6 +88,30 @@ async def test_dropping_a_source_deletes_only_what_no_other_source_uses(bench: A
     assert bench.storage.usage().used_bytes < SIZE_BYTES // 2 + 10_000
 
 
+async def test_what_came_into_the_catalogue_after_the_removal_keeps_its_blocks(bench: Any) -> None:
+    """The list that came with the order is old by the time it is carried out."""
+    shared, own = content("shared", SIZE_BYTES // 2), content("own", SIZE_BYTES // 2)
+    source, newer = await bench.source(own + shared), await bench.source(shared)
+    fetches = Fetches(bench.parts)
+    for task, each in enumerate((source, newer)):
+        fetches.begin_fetch(FetchBlocks(task, bench.peer, each, BlockSet.full(each.leaf_count)))
+        await bench.until(FetchEnded)
+    Keeping(bench.parts, fetches, lambda: [newer]).begin_drop(DropSource(source, ()))
+    await idle(bench)
+    assert (await bench.dag.locate(newer)).owned == BlockSet.full(20)
+    assert bench.storage.usage().used_bytes < SIZE_BYTES // 2 + 10_000
+
+
+async def test_a_source_that_was_added_again_before_it_was_dropped_stays(bench: Any) -> None:
+    source = await bench.source(content("a", SIZE_BYTES))
+    fetches = Fetches(bench.parts)
+    fetches.begin_fetch(FetchBlocks(1, bench.peer, source, BlockSet.full(40)))
+    await bench.until(FetchEnded)
+    Keeping(bench.parts, fetches, lambda: [source]).begin_drop(DropSource(source, ()))
+    await idle(bench)
+    assert (await bench.dag.locate(source)).owned == BlockSet.full(40)
+
+
 async def test_a_source_is_dropped_only_after_its_fetches_have_ended(bench: Any) -> None:
     source = await bench.source(content("a", SIZE_BYTES))
     fetches, begun = Fetches(bench.parts), asyncio.Event()
