@@ -39,7 +39,7 @@ class AuthorMap:
     """One author's records. `known`: all live records up to this number are here. `gc_seq`: tombstones up to it are
     dropped. `unfinished`: the last delta was cut, so a comparison of fingerprints would mean nothing."""
 
-    __slots__ = ("_order", "_tried", "author", "entries", "fingerprint", "gc_seq", "known", "unfinished", "walk")
+    __slots__ = ("_order", "_tried", "author", "entries", "fingerprint", "gc_seq", "known", "top_seq", "unfinished", "walk")
 
     def __init__(self, author: NodeId) -> None:
         self.author = author
@@ -47,18 +47,14 @@ class AuthorMap:
         self.known = 0
         self.gc_seq = 0
         self.fingerprint = 0
+        self.top_seq = 0
+        """The highest number held; above `known` where something between was refused."""
         self.unfinished = False
         self.walk: Walk | None = None
         self._order: list[tuple[int, bytes]] = []
         self._tried = (0, 0, False)
 
     # --- entries ----------------------------------------------------------------------------------------------------
-
-    @property
-    def top_seq(self) -> int:
-        """The highest number held; above `known` where something between was refused."""
-        self._trim()
-        return self._order[-1][0] if self._order else 0
 
     @property
     def signed_gc_seq(self) -> int:
@@ -75,6 +71,7 @@ class AuthorMap:
             self.fingerprint -= _mark(old)
         self.entries[signed.key] = signed
         self.fingerprint = (self.fingerprint + _mark(signed)) & _FINGERPRINT_MASK
+        self.top_seq = max(self.top_seq, signed.seq)
         place = (signed.seq, signed.key)
         if not self._order or self._order[-1] < place:
             self._order.append(place)
@@ -85,7 +82,10 @@ class AuthorMap:
         return True
 
     def drop(self, key: bytes) -> None:
-        self.fingerprint = (self.fingerprint - _mark(self.entries.pop(key))) & _FINGERPRINT_MASK
+        gone = self.entries.pop(key)
+        self.fingerprint = (self.fingerprint - _mark(gone)) & _FINGERPRINT_MASK
+        if gone.seq == self.top_seq:
+            self.top_seq = max((entry.seq for entry in self.entries.values()), default=0)
 
     def above(self, seq: int) -> Iterator[Signed]:
         """Records with higher numbers, oldest first. The map must not change meanwhile."""
@@ -96,10 +96,6 @@ class AuthorMap:
     def _is_live(self, place: tuple[int, bytes]) -> bool:
         entry = self.entries.get(place[1])
         return entry is not None and entry.seq == place[0]
-
-    def _trim(self) -> None:
-        while self._order and not self._is_live(self._order[-1]):
-            self._order.pop()
 
     # --- what others may be told ------------------------------------------------------------------------------------
 

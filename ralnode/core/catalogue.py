@@ -147,8 +147,9 @@ class Catalogue:
         Call it for every digest received: it also notes differences that plain deltas would not cure.
         """
         for author, theirs in digest.items():
-            if author in self._maps:
-                self._maps[author].study(peer, theirs)
+            author_map = self._maps.get(author)
+            if author_map is not None and author_map.digest_entry(peer) != theirs:
+                author_map.study(peer, theirs)
         if self._own.unfinished and digest.get(self._me, _NOTHING).known <= self._own.known:
             self._own.unfinished, self._own.known = False, self._own.top_seq  # nothing of ours to be had there
         lacking = sorted((count, author) for author, count in self._lacking(digest))
