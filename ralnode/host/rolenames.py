@@ -17,7 +17,7 @@ DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "gossip": ("swim",),
     "planner": ("rendezvous",),
     "discovery": ("static", "mdns"),
-    "gateway": (),
+    "gateway": ("ipfs",),
     "ui": ("web",),
 }
 """Preferences, not names the node depends on: each applies only when a plugin provides it."""

@@ -43,6 +43,8 @@ known_peers = [{peers}]
 join_code = "{code}"
 repair_grace = "4s"                # minutes in real life: the demo cannot wait so long
 repair_grace_last_copy = "2s"
+[use]
+gateway = []                       # they would all want port 8080
 """
 
 
