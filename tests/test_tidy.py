@@ -90,12 +90,18 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
             size = node.end_lineno - node.lineno + 1
-            assert size <= FUNCTION_LINES_MAX, f"{path}:{node.lineno} {node.name} has {size} lines: it does not fit a screen"
+            assert size <= FUNCTION_LINES_MAX, (
+                f"{path}:{node.lineno} {node.name} has {size} lines: it does not fit a screen"
+            )
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.name != "__init__.py"], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.name != "__init__.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no module docstring: what lives here, what must not?"
+    assert ast.get_docstring(ast.parse(path.read_text())), (
+        f"{path} has no module docstring: what lives here, what must not?"
+    )
 
 
 def test_packaging_is_no_package() -> None:

@@ -35,7 +35,9 @@ class Sender:
             raise ConnectionAbortedError("the peer is gone")
         self._transport.writelines(pieces)
         if self._has_room.is_set():
-            await asyncio.sleep(0)  # a fast reader must not keep the loop from anybody else, nor from news of its own end
+            await asyncio.sleep(
+                0
+            )  # a fast reader must not keep the loop from anybody else, nor from news of its own end
             return
         async with asyncio.timeout(self._stall_seconds):
             await self._has_room.wait()

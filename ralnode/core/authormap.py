@@ -39,7 +39,18 @@ class AuthorMap:
     """One author's records. `known`: all live records up to this number are here. `gc_seq`: tombstones up to it are
     dropped. `unfinished`: the last delta was cut, so a comparison of fingerprints would mean nothing."""
 
-    __slots__ = ("_order", "_tried", "author", "entries", "fingerprint", "gc_seq", "known", "top_seq", "unfinished", "walk")
+    __slots__ = (
+        "_order",
+        "_tried",
+        "author",
+        "entries",
+        "fingerprint",
+        "gc_seq",
+        "known",
+        "top_seq",
+        "unfinished",
+        "walk",
+    )
 
     def __init__(self, author: NodeId) -> None:
         self.author = author

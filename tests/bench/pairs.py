@@ -48,7 +48,9 @@ def speed_ratio(
     ratios = sorted(b / a for a, b in timed)
     median_ours, median_theirs = (statistics.median(column) for column in zip(*timed, strict=True))
     shown = f"{median_ours:.2f} s against {median_theirs:.2f} s; ratios {ratios[0]:.2f} to {ratios[-1]:.2f}"
-    return Figure(what, statistics.median(ratios), "×", bar, at_least=True, detail="; ".join(filter(None, (shown, detail))))
+    return Figure(
+        what, statistics.median(ratios), "×", bar, at_least=True, detail="; ".join(filter(None, (shown, detail)))
+    )
 
 
 def report(figures: Sequence[Figure], argv: Sequence[str] | None = None) -> int:
