@@ -114,6 +114,7 @@ class Engine(EngineState):
         newer_holdings = versions.holdings > self._holdings.known_version(author)
         if author == self.me.id or not (newer_records or newer_holdings):
             return
+        self._exchange.heard(author, versions)
         others = self._membership.live_others()
         if author in others:
             self._rounds.news_at(author, now.seconds)
@@ -338,7 +339,8 @@ class Engine(EngineState):
         effects += self._planning.begin_if_due(self.me, now)
         effects += self._fetch(now)
         if now.seconds >= self._rounds.wake_at:
-            due = self._rounds.due(self._membership.live_peers(), self._membership.lost_peers(), now.seconds)
+            live, lost = self._membership.live_peers(), self._membership.lost_peers()
+            due = self._rounds.due(live, lost, now.seconds, self._exchange.is_news)
             effects += [self._exchange.request(peer) for peer in due]
         if self._announcing.is_due(self._exchange.versions(), now):
             effects += self._carry(self._gossip.announce(self.me.id, self._exchange.versions(), now), now)

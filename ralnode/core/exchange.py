@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ralnode.api import Address, Gossip, GossipOutput, Instant, NodeId, Peer, PeerError, Versions, limits
 from ralnode.core.catalogue import Catalogue
@@ -17,6 +18,9 @@ from ralnode.core.holdings import Holdings
 from ralnode.core.rounds import Rounds
 from ralnode.core.sync import SyncBody, decode_sync, encode_sync
 from ralnode.core.updates import Merged
+
+_DELTA_BYTES: Final = 64 * limits.KIB
+"""Records in one message: about 250, which take 40 ms to verify. The rest follows in further messages at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,22 @@ class Exchange:
         self._holdings = holdings
         self._rounds = rounds
         self._pushing: set[NodeId] = set()
+        self._heard: dict[NodeId, Versions] = {}
+        self._has_more: set[NodeId] = set()
+        """Peers whose last answer was cut."""
+
+    def heard(self, node: NodeId, versions: Versions) -> None:
+        """Somebody says that this node's state has got so far."""
+        before = self._heard.get(node, Versions(0, 0))
+        self._heard[node] = Versions(max(before.records, versions.records), max(before.holdings, versions.holdings))
+
+    def is_news(self, node: NodeId) -> bool:
+        """Whether an exchange with this node would bring what we have heard of, or we do not know."""
+        heard = self._heard.get(node)
+        if heard is None or node in self._has_more:
+            self._has_more.discard(node)
+            return True
+        return heard.records > self._catalogue.version(node) or heard.holdings > self._holdings.known_version(node)
 
     def versions(self) -> Versions:
         return Versions(self._catalogue.version(self.me), self._holdings.version)
@@ -57,14 +77,16 @@ class Exchange:
         if body.holdings is not None:
             self._holdings.merge(peer, body.holdings, self._catalogue.source)
         if body.my_versions.holdings != self._holdings.known_version(peer) or merged.more:
+            self._has_more.add(peer)
             self._rounds.news_at(peer, now.seconds)
         for node, version in body.heard_holdings.items():
             if version > self._holdings.known_version(node):
+                self.heard(node, Versions(0, version))
                 self._rounds.news_at(node, now.seconds)
         return News(outputs, merged, body)
 
     def answer(self, body: SyncBody, peer: NodeId) -> bytes:
-        delta = self._catalogue.delta(peer, body.digest, limits.SYNC_RECORDS_BYTES)
+        delta = self._catalogue.delta(peer, body.digest, _DELTA_BYTES)
         holdings = self._holdings.delta(body.holdings_since, self._catalogue.source)
         return encode_sync(replace(self._body(peer, delta), holdings=holdings))
 
@@ -73,7 +95,7 @@ class Exchange:
         if peer in self._pushing:
             self._pushing.discard(peer)
             return []
-        lacking = self._catalogue.delta(peer, body.digest, limits.SYNC_RECORDS_BYTES)
+        lacking = self._catalogue.delta(peer, body.digest, _DELTA_BYTES)
         if not lacking:
             return []
         self._pushing.add(peer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ralnode.api import Address, Instant, Liveness, Member, NodeId, Peer, Source
+from ralnode.api import Address, Instant, Liveness, Member, NodeId, NodeInfo, Peer, Source
 from ralnode.core.catalogue import Catalogue
 from ralnode.core.holdings import Holdings
 
@@ -21,6 +21,8 @@ class Membership:
         self._members: dict[NodeId, Member] = {}
         self._heard_at: dict[NodeId, float] = {}
         self._at_risk: tuple[object, dict[NodeId, bool]] = (None, {})
+        self._peers: dict[NodeId, tuple[Member | None, NodeInfo | None, Peer]] = {}
+        """Made from these; asked for on every event."""
 
     def changed(self, member: Member, now: Instant) -> Liveness | None:
         """Notes the news; returns what the node was before (None: unknown until now)."""
@@ -62,13 +64,11 @@ class Membership:
 
     def peer(self, node: NodeId) -> Peer:
         """With every address known of that node, the one membership uses first."""
-        addresses: list[Address] = []
-        if node in self._members:
-            member = self._members[node]
-            addresses.append(Address(member.address.host, member.transport_port))
-        info = self._catalogue.node_info(node)
-        addresses += [address for address in (info.addresses if info else ()) if address not in addresses]
-        return Peer(node, tuple(addresses))
+        member, info = self._members.get(node), self._catalogue.node_info(node)
+        known = self._peers.get(node)
+        if known is None or known[0] is not member or known[1] is not info:
+            known = self._peers[node] = (member, info, _peer(node, member, info))
+        return known[2]
 
     def only_copy_at_risk(self, node: NodeId) -> bool:
         """Whether a block that this dead node owned has at most one live copy left."""
@@ -86,3 +86,9 @@ class Membership:
             return False
         none, one, _more = self._holdings.copies(source, self.live(), 2)
         return bool(owned & (none | one))
+
+
+def _peer(node: NodeId, member: Member | None, info: NodeInfo | None) -> Peer:
+    addresses = [Address(member.address.host, member.transport_port)] if member else []
+    addresses += [address for address in (info.addresses if info else ()) if address not in addresses]
+    return Peer(node, tuple(addresses))

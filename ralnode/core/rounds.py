@@ -4,7 +4,7 @@ they are new, and lost nodes again and again, so that a partition of any length 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeAlias
@@ -17,6 +17,10 @@ _IN_FLIGHT_MAX: Final = 8
 _HINTS_MAX: Final = 1000
 _GAP_SECONDS: Final = 0.2
 """Between two exchanges with one peer, so that a burst of news is one exchange."""
+_SPREAD_SECONDS_PER_NODE: Final = 0.05
+_SPREAD_FROM_NODES: Final = 8
+"""In a large cluster everybody hears of everybody's news at once. Spread over so many seconds a node begins and answers
+at most 20 exchanges a second for it, and most records have come by then with another exchange."""
 _HINT_RETRY_SECONDS: Final = 10.0
 _REJOIN_AT_ONCE: Final = 2
 
@@ -39,6 +43,7 @@ class Rounds:
         """When to try a hinted address (again); inf once it turned out to be myself."""
         self._in_flight: set[Key] = set()
         self._last: dict[NodeId, float] = {}
+        self._live_count = 0
         self._round_at = float("inf")
         self._rejoin_at = float("inf")
 
@@ -64,12 +69,21 @@ class Rounds:
     def news_at(self, node: NodeId, now_seconds: float) -> None:
         """That node has something we lack."""
         if node != self.me:
-            earliest = self._last.get(node, float("-inf")) + _GAP_SECONDS
-            self._soon.setdefault(node, max(now_seconds, earliest))
+            spread = self._live_count * _SPREAD_SECONDS_PER_NODE if self._live_count >= _SPREAD_FROM_NODES else 0.0
+            earliest = self._last.get(node, float("-inf")) + max(_GAP_SECONDS, spread)
+            self._soon.setdefault(node, max(now_seconds, earliest) + spread * self._rng.random())
 
-    def due(self, live: Sequence[Peer], lost: Sequence[Peer], now_seconds: float) -> list[Peer]:
-        """Marks what it returns as under way. `lost`: known nodes that are not alive."""
-        chosen = self._urgent(live, now_seconds) + self._untried_hints(live, now_seconds)
+    def due(
+        self,
+        live: Sequence[Peer],
+        lost: Sequence[Peer],
+        now_seconds: float,
+        is_news: Callable[[NodeId], bool] = lambda _node: True,
+    ) -> list[Peer]:
+        """Marks what it returns as under way. `lost`: known nodes that are not alive. `is_news`: whether what `news_at`
+        said of a node has not come from elsewhere since."""
+        self._live_count = len(live)
+        chosen = self._urgent(live, now_seconds, is_news) + self._untried_hints(live, now_seconds)
         if now_seconds >= self._round_at:
             self._round_at = now_seconds + self._options.sync_interval_seconds * (0.8 + 0.4 * self._rng.random())
             chosen += self._sample(live, 1 if len(live) < 8 else 2)
@@ -104,13 +118,15 @@ class Rounds:
         """The exchange goes on with another message (the caller sends it)."""
         self._in_flight.add(_key(peer))
 
-    def _urgent(self, live: Sequence[Peer], now_seconds: float) -> list[Peer]:
+    def _urgent(self, live: Sequence[Peer], now_seconds: float, is_news: Callable[[NodeId], bool]) -> list[Peer]:
         by_id = {peer.id: peer for peer in live}
         ready = [node for node, at in self._soon.items() if at <= now_seconds and node not in self._in_flight]
-        chosen = []
-        for node in ready[:_IN_FLIGHT_MAX]:
+        chosen: list[Peer] = []
+        for node in ready:
+            if len(chosen) >= _IN_FLIGHT_MAX:
+                break
             del self._soon[node]
-            if node in by_id:
+            if node in by_id and is_news(node):
                 chosen.append(by_id[node])
         return chosen
 
