@@ -25,11 +25,21 @@ def find_join_code(node: NodeOptions, environ: Mapping[str, str]) -> JoinCode | 
     """From the credential, else `secret_file`, else `join_code`; None when nothing was said. Raises ConfigError."""
     directory = environ.get("CREDENTIALS_DIRECTORY", "")
     credential = Path(directory) / CREDENTIAL if directory else None
-    if credential is not None and credential.is_file():
+    if credential is not None and _is_there(credential):
         return _from_file(credential)
     if node.secret_file is not None:
         return _from_file(node.secret_file)
     return _decode(node.join_code, "[node] join_code") if node.join_code else None
+
+
+def _is_there(credential: Path) -> bool:
+    try:
+        return credential.is_file()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot look for the credential {credential}: {error.strerror}. Nothing was changed. "
+            "Mend the rights of that folder, or unset CREDENTIALS_DIRECTORY."
+        ) from error
 
 
 def _from_file(path: Path) -> JoinCode:

@@ -123,6 +123,7 @@ class DagReading:
         finally:
             if under_way is not None:
                 under_way.cancel()
+                await asyncio.wait([under_way])
 
     async def _contents(self, window: Sequence[Piece]) -> list[bytes]:
         keys = [piece.key for piece in window if piece.key is not None]

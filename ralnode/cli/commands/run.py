@@ -79,10 +79,11 @@ def _run(ctx: typer.Context, config: Config, plugins_dirs: tuple[Path, ...]) -> 
     socket_path = node_socket(global_options(ctx).socket, os.environ, config.node.data_dir)
     where = load("ralnode.host.plugin_find", "Where")(os.environ, plugins_dirs)
     plugins = load("ralnode.host.plugins", "load")(where)
+    was_told = load("ralnode.host.joining", "find_join_code")(config.node, os.environ) is not None
     is_first = not (config.node.data_dir / load("ralnode.host.identity", "SECRET_FILE")).exists()
 
     def ready(operations: Operations) -> None:
-        _greet(ctx, operations, socket_path, founded=is_first and not config.node.join_code)
+        _greet(ctx, operations, socket_path, founded=is_first and not was_told)
 
     run_process = load("ralnode.host.process", "run_process")
     code: int = run_process(config, plugins, os.environ, socket_path=socket_path, on_ready=ready)
