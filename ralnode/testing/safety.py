@@ -7,15 +7,15 @@ Cheap checks run after each event for the node concerned, a sweep over all nodes
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from ralnode.api import Address, BlockKey, Held, Holding, Instant, Liveness, NodeId, Plan, Root, Source, View
 from ralnode.core import events as ev
 from ralnode.core.catalogue_state import record_name
 from ralnode.core.engine import Engine
-from ralnode.core.events import Effect, Event
-from ralnode.core.records import SourceRecord, trust
+from ralnode.core.events import Event
+from ralnode.core.records import trust
 from ralnode.testing.simulated_disk import SimulatedDisk
 from ralnode.testing.world import Machine, World
 
@@ -61,17 +61,18 @@ class Safety:
         line = f"{self.world.clock.seconds:.9f} {node.name} {event!r}"
         self.trace = zlib.crc32(line.encode(), self.trace)
 
-    def after(self, machine: Machine, effects: Sequence[Effect]) -> None:
+    def after(self, machine: Machine) -> None:
         node = self._watched(machine)
         assert node.engine is not None
         self._quota_is_kept(node)
         self._advertised_is_on_disk(node, node.engine)
         self._removed_stays_removed(node, node.engine)
-        for effect in effects:
-            if isinstance(effect, ev.SaveState):
-                self._numbers_are_used_once(node, effect.items)
         if self.event_count % SWEEP_EVENTS == 0:
             self.sweep()
+
+    def saved(self, machine: Machine, items: Mapping[bytes, bytes | None]) -> None:
+        """Durable now, and only now shown to others."""
+        self._numbers_are_used_once(self._watched(machine), items)
 
     def deleting(self, machine: Machine, source: Source, keys: Iterable[BlockKey]) -> None:
         """S1 and S5: only what a user removed goes, taken back first, and never what a live source still needs."""
@@ -164,9 +165,6 @@ class Safety:
             known = self._written.setdefault((node.id, node.life, signed.seq), envelope)
             if known != envelope:
                 raise self._violation("S6", node, f"uses number {signed.seq} twice")
-            if isinstance(signed.record, SourceRecord) and not signed.record.deleted:
-                assert self.world is not None
-                self.world.contents.of(signed.record.source.root)
 
     # --- now and then -----------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ class SimulatedExchanges:
     def _saved(self, effect: ev.SaveState) -> None:
         self._saving -= 1
         self._node.disk.save(effect.items)
+        self._node.world.watch.saved(self._node, effect.items)
         self._node.carry(effect.then)
 
     def expose(self, effect: ev.SyncWith | ev.ReplySync) -> None:

@@ -189,7 +189,7 @@ class SimulatedNode:
         self.world.watch.before(self, event)
         effects = self.engine.handle(event, self.now)
         self._carry(effects)
-        self.world.watch.after(self, effects)
+        self.world.watch.after(self)
         self._arm()
 
     def later(self, delay_seconds: float, action: Callable[..., object], *args: Any) -> None:

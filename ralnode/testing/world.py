@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
@@ -109,7 +109,9 @@ class Watch(Protocol):
 
     def before(self, node: Machine, event: Event) -> None: ...
 
-    def after(self, node: Machine, effects: Sequence[Effect]) -> None: ...
+    def after(self, node: Machine) -> None: ...
+
+    def saved(self, node: Machine, items: Mapping[bytes, bytes | None]) -> None: ...
 
     def deleting(self, node: Machine, source: Source, keys: Iterable[BlockKey]) -> None: ...
 

@@ -15,14 +15,14 @@ ON_DEMAND = int(os.environ.get("RALNODE_SIM_NODES", "0"))
 
 
 def live_through_a_death(count: int, parts: Parts) -> Cluster:
-    """Nodes of four sizes meet, share three sources, lose two of theirs and repair."""
+    """Nodes of four sizes meet, share two sources, lose two of theirs, one of them with its disk, and repair."""
     specs = [NodeSpec((256, 512, 1024, 2048)[number % 4] * MIB) for number in range(count)]
     c = Cluster(1, specs, parts)
-    c.run(30)
-    for number in range(3):
-        assert c.add_source(f"n{number + 1}", 200, name=f"s{number}", linked=True)
-    c.settle()
-    assert all(count == 2 for count in copies(c))
+    c.run(20)
+    for number in range(2):
+        assert c.add_source(f"n{number + 1}", 4 * count, name=f"s{number}", linked=True)
+    c.run(40)
+    assert all(copies(c))
     c.crash("n5")
     c.crash("n6", lose_disk=True)
     c.settle()
