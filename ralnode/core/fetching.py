@@ -59,7 +59,7 @@ class Fetcher:
         self.me = me
         self.is_full = False
         self.is_hungry = False
-        """Whether something wanted was nowhere to be had when last looked at: then it matters who has what."""
+        """Whether something wanted was neither here nor under way when last looked at."""
         self._holdings = holdings
         self._rng = rng
         self._next_task = 1
@@ -146,12 +146,12 @@ class Fetcher:
         if self.is_full or self._usage.read_only_reason:
             return []
         open_ = [_Open(source, missing) for source in sources if (missing := self.missing(plan, source))]
+        self.is_hungry = bool(open_)
         effects = self._copies(open_)
-        nodes = [self.me, *(peer.id for peer in live if peer.id is not None)]
-        self.is_hungry = any(entry.missing - self._holdings.servable(entry.source, nodes) for entry in open_)
         idle = self._idle(live, now_seconds)
         if not open_ or not idle:
             return effects
+        nodes = [self.me, *(peer.id for peer in live if peer.id is not None)]
         for entry in open_:
             entry.by_copies = self._holdings.copies(entry.source, nodes, _RARITY_LEVELS)
         for level in range(_RARITY_LEVELS + 1):
