@@ -359,7 +359,9 @@ class Engine(EngineState):
             ]
             ready.sort(key=lambda source: -source.priority)
             effects += self._fetcher.schedule(self.plan, ready, live, now.seconds)
-        self._exchange.blocks_are_needed(self._fetcher.is_hungry, now)
+        if self._fetcher.is_hungry and not self._exchange.needs_blocks:
+            self._rounds.hurry(now.seconds)
+        self._exchange.needs_blocks = self._fetcher.is_hungry
         self._retry_at = min(self._fetcher.next_retry(now.seconds), self._interiors.next_retry(now.seconds))
         if effects:
             self._announcing.record_soon(now)

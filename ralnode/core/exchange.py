@@ -47,7 +47,8 @@ class Exchange:
         self._catalogue = catalogue
         self._holdings = holdings
         self._rounds = rounds
-        self._needs_blocks = False
+        self.needs_blocks = False
+        """Whether this node wants blocks that it lacks; set from outside."""
         self._pushing: set[NodeId] = set()
         self._heard: dict[NodeId, Versions] = {}
         self._has_more: set[NodeId] = set()
@@ -57,14 +58,8 @@ class Exchange:
         """Somebody says that this node, a live one, has got so far, which is news here."""
         before = self._heard.get(node, Versions(0, 0))
         self._heard[node] = Versions(max(before.records, versions.records), max(before.holdings, versions.holdings))
-        is_urgent = self._needs_blocks or versions.records > self._catalogue.version(node)
+        is_urgent = self.needs_blocks or versions.records > self._catalogue.version(node)
         self._rounds.news_at(node, now.seconds, is_urgent=is_urgent)
-
-    def blocks_are_needed(self, needed: bool, now: Instant) -> None:
-        """Whether this node wants blocks that it lacks: then it matters at once who has which."""
-        if needed and not self._needs_blocks:
-            self._rounds.hurry(now.seconds)
-        self._needs_blocks = needed
 
     def is_news(self, node: NodeId) -> bool:
         """Whether an exchange with this node would bring what we have heard of, or we do not know."""
