@@ -18,7 +18,7 @@ from ralnode.core import catalogue_state as state
 from ralnode.core.authormap import AuthorMap
 from ralnode.core.claims import Claims
 from ralnode.core.clock import HybridClock, is_too_far_ahead, unix_ms_of
-from ralnode.core.deltas import Delta, Digest, DigestEntry, PackedDigest, packed
+from ralnode.core.deltas import Delta, Digest, DigestEntry
 from ralnode.core.records import NODE_KEY, NodeRecord, Record, RecordRefusedError, Signed, SourceRecord, sign, verify
 from ralnode.core.updates import Change, Documents, Merged, Refusal
 
@@ -42,8 +42,6 @@ class Catalogue:
         self._clock = HybridClock()
         self._next_seq = 1
         self._reserved = 0
-        self._digest: PackedDigest | None = None
-        """As it is now, for whom nothing is read from the start; None when it may have changed."""
         self._adopted = False
         """Whether own records came back that this run did not know."""
         self._written: dict[bytes, Record] = {}
@@ -51,7 +49,6 @@ class Catalogue:
 
     def load(self, documents: Mapping[bytes, bytes]) -> None:
         """Restores what the documents of all updates hold. Damaged ones are left out and fetched from peers again."""
-        self._digest = None
         loaded = state.load(documents)
         for author, author_map in loaded.maps.items():
             self._maps[author] = author_map
@@ -90,7 +87,7 @@ class Catalogue:
     def tend(self, now: Instant) -> Documents:
         """To be called every hour or so: forgets old tombstones, and dates own records anew that this machine's
         clock, once wrong, had put into the future where nobody takes them."""
-        change, self._digest = Change(), None
+        change = Change()
         for key, entry in list(self._own.entries.items()):
             if (
                 entry.record is not None
@@ -102,7 +99,6 @@ class Catalogue:
         return change.finish()
 
     def _write(self, record: Record, change: Change) -> None:
-        self._digest = None
         seq = max(self._next_seq, self._own.top_seq + 1)
         signed = sign(self._identity, seq, record)
         self._written[signed.key] = record
@@ -143,29 +139,16 @@ class Catalogue:
 
     def digest(self, peer: NodeId | None = None) -> Digest:
         """How far every author is known, for `peer` (whom we may be reading from the start)."""
-        if self._digest is None or (peer is not None and self._is_reading(peer)):
-            entries = {author: found.digest_entry(peer) for author, found in self._maps.items() if found.known}
-            if peer is not None and self._is_reading(peer):
-                return entries
-            self._digest = packed(entries)
-        return self._digest
-
-    def _is_reading(self, peer: NodeId) -> bool:
-        """Whether an author is being read from the start from this peer."""
-        return any(found.walk is not None and found.walk.peer == peer for found in self._maps.values())
+        return {author: author_map.digest_entry(peer) for author, author_map in self._maps.items() if author_map.known}
 
     def delta(self, peer: NodeId, digest: Digest, byte_limit: int) -> tuple[Delta, ...]:
         """What `peer`, whose digest this is, lacks: oldest first, about `byte_limit` bytes, authors with little first.
 
         Call it for every digest received: it also notes differences that plain deltas would not cure.
         """
-        mine = self.digest(peer)
-        if isinstance(mine, PackedDigest) and isinstance(digest, PackedDigest) and mine.packed == digest.packed:
-            return ()
-        self._digest = None
         for author, theirs in digest.items():
             author_map = self._maps.get(author)
-            if author_map is not None and mine.get(author) != theirs:
+            if author_map is not None and author_map.digest_entry(peer) != theirs:
                 author_map.study(peer, theirs)
         if self._own.unfinished and digest.get(self._me, _NOTHING).known <= self._own.known:
             self._own.unfinished, self._own.known = False, self._own.top_seq  # nothing of ours to be had there
@@ -181,7 +164,8 @@ class Catalogue:
 
     def is_behind(self, peer: NodeId, digest: Digest) -> bool:
         """Whether an exchange with this peer would bring something (to be asked after `delta`)."""
-        if self._is_reading(peer):
+        walks = (author_map.walk for author_map in self._maps.values())
+        if any(walk is not None and walk.peer == peer for walk in walks):
             return True
         return any(theirs.known > self.version(author) for author, theirs in digest.items())
 
@@ -211,8 +195,6 @@ class Catalogue:
         """Takes in a peer's deltas, in any order and any number of times. What is refused is named and fetched again
         later; it stops nothing else."""
         change = Change()
-        if deltas:
-            self._digest = None
         for delta in deltas:
             author_map = self._maps.get(delta.author)
             if author_map is None:

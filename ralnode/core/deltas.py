@@ -29,14 +29,6 @@ class DigestEntry(NamedTuple):
 Digest: TypeAlias = Mapping[NodeId, DigestEntry]
 
 
-class PackedDigest(dict[NodeId, DigestEntry]):
-    """A digest that remembers its bytes, which makes comparing two equal ones cheap. Nobody may change it."""
-
-    __slots__ = ("packed",)
-
-    packed: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Delta:
     """All records of one author that the sender holds above `from_seq`, oldest first, up to a limit of bytes."""
@@ -55,26 +47,17 @@ _ENTRY: Final = struct.Struct(">32sQQQ16s")
 
 def pack_digest(digest: Digest) -> bytes:
     """72 bytes per author, sorted. One byte string: 10,000 authors decode in milliseconds."""
-    if isinstance(digest, PackedDigest):
-        return digest.packed
     return b"".join(
         _ENTRY.pack(author, entry.known, entry.wanted_from, entry.gc_seq, entry.fingerprint.to_bytes(16, "big"))
         for author, entry in sorted(digest.items())
     )
 
 
-def packed(entries: Mapping[NodeId, DigestEntry]) -> PackedDigest:
-    digest = PackedDigest(entries)
-    digest.packed = pack_digest(entries)
-    return digest
-
-
-def unpack_digest(data: bytes) -> PackedDigest:
+def unpack_digest(data: bytes) -> Digest:
     """Raises ValueError: wrong length, too many, not sorted, numbers beyond 63 bits."""
     if len(data) % _ENTRY.size or len(data) > AUTHORS_MAX * _ENTRY.size:
         raise ValueError("the digest has a wrong length")
-    digest = PackedDigest()
-    digest.packed = data
+    digest: dict[NodeId, DigestEntry] = {}
     last = b""
     for author, known, wanted_from, gc_seq, fingerprint in _ENTRY.iter_unpack(data):
         if author <= last or max(known, wanted_from, gc_seq) > fields.INT_MAX:

@@ -114,9 +114,10 @@ class Engine(EngineState):
         newer_holdings = versions.holdings > self._holdings.known_version(author)
         if author == self.me.id or not (newer_records or newer_holdings):
             return
+        self._exchange.heard(author, versions)
         others = self._membership.live_others()
         if author in others:
-            self._exchange.heard(author, versions, now)
+            self._rounds.news_at(author, now.seconds)
         elif newer_records and others:
             self._rounds.news_at(self._rng.choice(others), now.seconds)
 
@@ -132,7 +133,6 @@ class Engine(EngineState):
             news = self._exchange.take(event.body, event.peer, event.seen_at, now)
         except PeerError as error:
             return [ev.ReplySync(event.request, b"", refusal=str(error))]
-        self._fetch_again |= news.has_holdings
         effects = self._carry(news.gossip, now) + self._catalogue_changed(news.merged, now)
         return [*effects, ev.ReplySync(event.request, self._exchange.answer(news.body, event.peer))]
 
@@ -145,7 +145,6 @@ class Engine(EngineState):
         except PeerError as error:
             self._say(now, "warning", f"{event.seen_at}: {error}")
             return []
-        self._fetch_again |= news.has_holdings
         effects = self._carry(news.gossip, now) + self._catalogue_changed(news.merged, now)
         return [*effects, *self._exchange.push(news.body, event.asked, event.peer)]
 
@@ -155,7 +154,7 @@ class Engine(EngineState):
 
     def _catalogue_changed(self, merged: Merged, now: Instant) -> list[Effect]:
         self._documents.update(merged.documents)
-        self._fetch_again |= bool(merged.sources or merged.nodes)
+        self._fetch_again = True
         if merged.own_number_jumped:
             self._say(
                 now, "warning", "others knew later records of this node: its disk was lost, or its key is used twice"
@@ -340,7 +339,9 @@ class Engine(EngineState):
         effects += self._planning.begin_if_due(self.me, now)
         effects += self._fetch(now)
         if now.seconds >= self._rounds.wake_at:
-            effects += self._exchange.begin(self._membership.live_peers(), self._membership.lost_peers(), now)
+            live, lost = self._membership.live_peers(), self._membership.lost_peers()
+            due = self._rounds.due(live, lost, now.seconds, self._exchange.is_news)
+            effects += [self._exchange.request(peer) for peer in due]
         if self._announcing.is_due(self._exchange.versions(), now):
             effects += self._carry(self._gossip.announce(self.me.id, self._exchange.versions(), now), now)
         said, self._said = self._said, []
@@ -359,9 +360,6 @@ class Engine(EngineState):
             ]
             ready.sort(key=lambda source: -source.priority)
             effects += self._fetcher.schedule(self.plan, ready, live, now.seconds)
-        if self._fetcher.is_hungry and not self._exchange.needs_blocks:
-            self._rounds.hurry(now.seconds)
-        self._exchange.needs_blocks = self._fetcher.is_hungry
         self._retry_at = min(self._fetcher.next_retry(now.seconds), self._interiors.next_retry(now.seconds))
         if effects:
             self._announcing.record_soon(now)

@@ -23,10 +23,6 @@ _DELTA_BYTES: Final = 64 * limits.KIB
 """Records in one message: about 250, which take 40 ms to verify. The rest follows in further messages at once."""
 
 
-_FIRST_RECORD: Final = Versions(1, 0)
-"""What is expected of a node of which nothing was heard yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class News:
     """What one message from a peer brought."""
@@ -34,8 +30,6 @@ class News:
     gossip: Sequence[GossipOutput]
     merged: Merged
     body: SyncBody
-    has_holdings: bool
-    """Somebody's holdings are others now."""
 
 
 class Exchange:
@@ -47,34 +41,26 @@ class Exchange:
         self._catalogue = catalogue
         self._holdings = holdings
         self._rounds = rounds
-        self.needs_blocks = False
-        """Whether this node wants blocks that it lacks; set from outside."""
         self._pushing: set[NodeId] = set()
         self._heard: dict[NodeId, Versions] = {}
         self._has_more: set[NodeId] = set()
         """Peers whose last answer was cut."""
 
-    def heard(self, node: NodeId, versions: Versions, now: Instant) -> None:
-        """Somebody says that this node, a live one, has got so far, which is news here."""
+    def heard(self, node: NodeId, versions: Versions) -> None:
+        """Somebody says that this node's state has got so far."""
         before = self._heard.get(node, Versions(0, 0))
         self._heard[node] = Versions(max(before.records, versions.records), max(before.holdings, versions.holdings))
-        is_urgent = self.needs_blocks or versions.records > self._catalogue.version(node)
-        self._rounds.news_at(node, now.seconds, is_urgent=is_urgent)
 
     def is_news(self, node: NodeId) -> bool:
         """Whether an exchange with this node would bring what we have heard of, or we do not know."""
-        if node in self._has_more:
+        heard = self._heard.get(node)
+        if heard is None or node in self._has_more:
             self._has_more.discard(node)
             return True
-        heard = self._heard.get(node, _FIRST_RECORD)
         return heard.records > self._catalogue.version(node) or heard.holdings > self._holdings.known_version(node)
 
     def versions(self) -> Versions:
-        return Versions(self._catalogue.version(self.me), self._holdings.told_version)
-
-    def begin(self, live: Sequence[Peer], lost: Sequence[Peer], now: Instant) -> list[SyncWith]:
-        """Requests to those whose turn it is."""
-        return [self.request(peer) for peer in self._rounds.due(live, lost, now.seconds, self.is_news)]
+        return Versions(self._catalogue.version(self.me), self._holdings.version)
 
     def request(self, peer: Peer, push: Sequence[Delta] = ()) -> SyncWith:
         return SyncWith(peer, encode_sync(self._body(peer.id, push)))
@@ -86,18 +72,18 @@ class Exchange:
             body = decode_sync(data)
         except ValueError as error:
             raise PeerError(f"the exchange is malformed: {error}") from error
-        before = self._holdings.generation
         outputs = self._gossip.exchange_received(body.gossip, peer, seen_at, now)
         merged = self._catalogue.merge(peer, body.deltas, now)
         if body.holdings is not None:
             self._holdings.merge(peer, body.holdings, self._catalogue.source)
-        if body.my_versions.holdings not in (0, self._holdings.known_version(peer)) or merged.more:
+        if body.my_versions.holdings != self._holdings.known_version(peer) or merged.more:
             self._has_more.add(peer)
             self._rounds.news_at(peer, now.seconds)
         for node, version in body.heard_holdings.items():
             if version > self._holdings.known_version(node):
-                self.heard(node, Versions(0, version), now)
-        return News(outputs, merged, body, self._holdings.generation != before)
+                self.heard(node, Versions(0, version))
+                self._rounds.news_at(node, now.seconds)
+        return News(outputs, merged, body)
 
     def answer(self, body: SyncBody, peer: NodeId) -> bytes:
         delta = self._catalogue.delta(peer, body.digest, _DELTA_BYTES)

@@ -58,8 +58,6 @@ class Fetcher:
     def __init__(self, me: NodeId, holdings: Holdings, rng: Random) -> None:
         self.me = me
         self.is_full = False
-        self.is_hungry = False
-        """Whether something wanted was neither here nor under way when last looked at."""
         self._holdings = holdings
         self._rng = rng
         self._next_task = 1
@@ -146,7 +144,6 @@ class Fetcher:
         if self.is_full or self._usage.read_only_reason:
             return []
         open_ = [_Open(source, missing) for source in sources if (missing := self.missing(plan, source))]
-        self.is_hungry = bool(open_)
         effects = self._copies(open_)
         idle = self._idle(live, now_seconds)
         if not open_ or not idle:

@@ -48,11 +48,6 @@ class Holdings:
         """Before anything of mine is set: numbers of this run begin here."""
         self.first_version = self.version = first_version
 
-    @property
-    def told_version(self) -> int:
-        """How far I tell others that my holdings have got: 0 while there is nothing to tell."""
-        return self.version if self._changed_at else 0
-
     # --- mine ---
 
     def mine(self, root: Root) -> Holding:
@@ -150,7 +145,7 @@ class Holdings:
                 return cbor2.dumps([_FORMAT, full, version, items], canonical=True)
             items.append([root, holding.has_interior, owned, linked])
             version = changed_at
-        return cbor2.dumps([_FORMAT, full, self.told_version, items], canonical=True)
+        return cbor2.dumps([_FORMAT, full, self.version, items], canonical=True)
 
     def merge(self, node: NodeId, data: bytes, source_of: Callable[[Root], Source | None]) -> set[Root]:
         """Takes a peer's `delta`; returns the roots whose holding may have changed. Raises PeerError, nothing changed."""

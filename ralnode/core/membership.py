@@ -21,7 +21,6 @@ class Membership:
         self._members: dict[NodeId, Member] = {}
         self._heard_at: dict[NodeId, float] = {}
         self._at_risk: tuple[object, dict[NodeId, bool]] = (None, {})
-        self._live: list[NodeId] | None = None
         self._peers: dict[NodeId, tuple[Member | None, NodeInfo | None, Peer]] = {}
         """Made from these; asked for on every event."""
 
@@ -29,7 +28,6 @@ class Membership:
         """Notes the news; returns what the node was before (None: unknown until now)."""
         before = self._members.get(member.id)
         self._members[member.id] = member
-        self._live = None
         if member.liveness is not Liveness.DEAD:
             self._heard_at[member.id] = now.seconds
         return before.liveness if before else None
@@ -50,9 +48,7 @@ class Membership:
 
     def live(self) -> list[NodeId]:
         """This node and the peers believed alive or merely suspected, sorted."""
-        if self._live is None:
-            self._live = sorted([self.me, *(m.id for m in self._members.values() if m.liveness in LIVE)])
-        return self._live
+        return sorted([self.me, *(m.id for m in self._members.values() if m.liveness in LIVE)])
 
     def live_others(self) -> list[NodeId]:
         return [node for node in self.live() if node != self.me]

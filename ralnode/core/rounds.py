@@ -21,8 +21,6 @@ _SPREAD_SECONDS_PER_NODE: Final = 0.05
 _SPREAD_FROM_NODES: Final = 8
 """In a large cluster everybody hears of everybody's news at once. Spread over so many seconds a node begins and answers
 at most 20 exchanges a second for it, and most records have come by then with another exchange."""
-_PATIENCE: Final = 10
-"""News that nothing here waits for may take so much longer."""
 _HINT_RETRY_SECONDS: Final = 10.0
 _REJOIN_AT_ONCE: Final = 2
 
@@ -68,24 +66,12 @@ class Rounds:
         if self._hints.get(address, now_seconds) >= now_seconds:
             self._hints.setdefault(address, now_seconds)
 
-    def news_at(self, node: NodeId, now_seconds: float, *, is_urgent: bool = True) -> None:
-        """That node has something we lack. Not urgent: who has which blocks, while we need none."""
+    def news_at(self, node: NodeId, now_seconds: float) -> None:
+        """That node has something we lack."""
         if node != self.me:
-            spread = self._spread_seconds
+            spread = self._live_count * _SPREAD_SECONDS_PER_NODE if self._live_count >= _SPREAD_FROM_NODES else 0.0
             earliest = self._last.get(node, float("-inf")) + max(_GAP_SECONDS, spread)
-            at = max(now_seconds, earliest) + spread * self._rng.random() * (1 if is_urgent else _PATIENCE)
-            self._soon[node] = min(at, self._soon.get(node, at))
-
-    def hurry(self, now_seconds: float) -> None:
-        """Blocks are needed now: what could wait is urgent."""
-        latest = now_seconds + self._spread_seconds
-        for node, at in self._soon.items():
-            if at > latest:
-                self._soon[node] = now_seconds + self._spread_seconds * self._rng.random()
-
-    @property
-    def _spread_seconds(self) -> float:
-        return self._live_count * _SPREAD_SECONDS_PER_NODE if self._live_count >= _SPREAD_FROM_NODES else 0.0
+            self._soon.setdefault(node, max(now_seconds, earliest) + spread * self._rng.random())
 
     def due(
         self,
