@@ -103,13 +103,13 @@ def test_cut_hits_the_pair_only(echoes):
 
 def test_loss_and_delay_are_what_was_asked_for(echoes):
     echoes.lan.loss(2, 0.3)
-    answers, _ = echoes.ask(1, 2, 200, 0.03)
-    assert 60 <= answers <= 140, "0.7 squared of 200 is 98"
-    assert echoes.lan.stats()["lost"] > 50
+    answers, _ = echoes.ask(1, 2, 60, 0.3)
+    assert 14 <= answers <= 45, "0.7 squared of 60 is 29; a late echo is a lost one"
+    assert echoes.lan.stats()["lost"] >= 15
     echoes.lan.loss(2, 0)
     echoes.lan.delay(2, 0.05)
     answers, median = echoes.ask(1, 2, 10, 1.0)
-    assert answers == 10 and 0.1 <= median < 0.2
+    assert answers == 10 and 0.1 <= median < 0.3
 
 
 def test_streams_arrive_whole(make_lan, tmp_path):
