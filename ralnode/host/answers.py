@@ -125,6 +125,38 @@ class WhyAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewNodeLine:
+    id: str
+    """Of 32 bytes, in hex: planners mix it in, so that simulations need the very same."""
+    name: str
+    capacity_bytes: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSourceLine:
+    root: str
+    """The binary CID in hex."""
+    name: str
+    size_bytes: int
+    leaf_count: int
+    leaf_bytes: int
+    interior_count: int
+    interior_bytes: int
+    copies: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewAnswer:
+    """What the plan in force was made from, the same on every node that agrees with it; for `ralnode plan simulate`."""
+
+    planner: str
+    nodes: tuple[ViewNodeLine, ...]
+    sources: tuple[ViewSourceLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PluginLine:
     name: str
     origin: str

@@ -96,6 +96,11 @@ def build_roles(
     )
 
 
+def build_one(offer: Offer, config: Config, context: Context) -> Any:
+    """One role object alone, with its options from the configuration. Raises PluginError, ConfigError."""
+    return _build(offer, config, context)
+
+
 def _name(offer: Offer) -> str:
     return f"{offer.role} {offer.provider.name}"
 

@@ -49,6 +49,23 @@ async def plan_why(node: CommandNode, params: WhyParams) -> answers.WhyAnswer:
     )
 
 
+async def plan_view(node: CommandNode, _params: Nothing) -> answers.ViewAnswer:
+    engine = node.engine
+    view = engine.plan_view
+    if view is None:
+        raise UnavailableError("there is no plan yet: the node has just started; try again in a moment")
+    names = {info.id: info.name for info in engine.nodes()}
+    nodes = [answers.ViewNodeLine(n.id.hex(), names.get(n.id, ""), n.capacity_bytes, n.zone) for n in view.nodes]
+    sources = [
+        answers.ViewSourceLine(
+            s.root.hex(), s.name, s.size_bytes, s.leaf_count, s.leaf_bytes, s.interior_count, s.interior_bytes, s.copies,
+            s.priority,
+        )
+        for s in view.sources
+    ]  # fmt: skip
+    return answers.ViewAnswer(engine.me.planner, tuple(nodes), tuple(sources))
+
+
 def _plan_in_force(engine: EngineView) -> Plan:
     if engine.plan is None:
         raise UnavailableError(

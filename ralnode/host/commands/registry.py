@@ -77,6 +77,7 @@ _TABLE: Final = (
     Command("metrics", "all samples of /metrics", showing.metrics, from_page=True),
     Command("plan", "what this node wants and has of each source", planning.plan, from_page=True),
     Command("plan_why", "why one block is where it is", planning.plan_why, WhyParams, from_page=True),
+    Command("plan_view", "the nodes and sources that the plan was made from", planning.plan_view),
     Command("rm", "remove a source from the cluster", changing.remove, SourceParams, is_dangerous=True),
     Command(
         "capacity", "show or set how much disk this node gives", changing.capacity, CapacityParams, is_dangerous=True

@@ -1,0 +1,1 @@
+"""What a planner would do to a cluster that need not exist: `ralnode plan simulate`. Pure; the clock is handed in."""
