@@ -198,11 +198,14 @@ class Swim:
         return [entry.member for entry in self._roster.entries() if entry.member is not None]
 
     def counters(self) -> Mapping[str, int]:
-        """Counts since the start, and the gauges local_health, members_* and rumours_waiting."""
+        """Counts since the start, and the gauges, which tests and simulations want beside them."""
+        return {**self._counters, **self.gauges()}
+
+    def gauges(self) -> Mapping[str, int]:
         states = Counter(entry.liveness for entry in self._roster.entries())
-        gauges = {f"members_{state.value}": states[state] for state in Liveness}
+        found = {f"members_{state.value}": states[state] for state in Liveness}
         waiting = len(self._membership.rumours) + len(self._post.versions)
-        return {**self._counters, **gauges, "local_health": self._membership.health.score, "rumours_waiting": waiting}
+        return {**found, "local_health": self._membership.health.score, "rumours_waiting": waiting}
 
     # --- packets
 

@@ -8,18 +8,26 @@ from typing import Final
 from ralnode.api import Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_HISTOGRAM: Final = ("_bucket", "_sum", "_count")
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """HELP and TYPE once per name, samples of one name together, in the order of first appearance."""
+    """HELP and TYPE once per family, its samples together, in the order of first appearance."""
     families: dict[str, list[Metric]] = {}
     for metric in metrics:
-        families.setdefault(metric.name, []).append(metric)
+        families.setdefault(_family(metric), []).append(metric)
     lines: list[str] = []
     for name, samples in families.items():
         lines += [f"# HELP {name} {_help(samples[0].help)}", f"# TYPE {name} {samples[0].kind}"]
-        lines += [f"{name}{_labels(sample)} {_number(sample.value)}" for sample in samples]
+        lines += [f"{sample.name}{_labels(sample)} {_number(sample.value)}" for sample in samples]
     return "\n".join(lines) + "\n"
+
+
+def _family(metric: Metric) -> str:
+    """A histogram's samples have names of their own."""
+    if metric.kind != "histogram":
+        return metric.name
+    return next(metric.name.removesuffix(end) for end in _HISTOGRAM if metric.name.endswith(end))
 
 
 def _help(text: str) -> str:

@@ -17,6 +17,7 @@ from ralnode.host.fetches import Fetches
 from ralnode.host.inbox import Inbox
 from ralnode.host.keeping import Keeping
 from ralnode.host.memory import give_back
+from ralnode.host.metering.meters import Meters
 from ralnode.host.parts import Parts, clock
 from ralnode.host.planning import Planning
 from ralnode.host.saving import Saver
@@ -78,7 +79,9 @@ def surroundings(
     )
 
 
-def assemble(around: Surroundings, engine: Engine, planner: Planner, now: Callable[[], Instant] = clock) -> Works:
+def assemble(
+    around: Surroundings, engine: Engine, planner: Planner, meters: Meters, now: Callable[[], Instant] = clock
+) -> Works:
     parts = Parts(
         around.storage,
         around.transport,
@@ -101,5 +104,5 @@ def assemble(around: Surroundings, engine: Engine, planner: Planner, now: Callab
         waiters=around.waiters,
         log=around.log,
     )
-    shell = Shell(engine, around.inbox, dispatcher.carry_out, now, lambda: saver.is_overdue)
+    shell = Shell(engine, around.inbox, dispatcher.carry_out, now, lambda: saver.is_overdue, meters.tally.watch)
     return Works(engine, shell, saver, keeping, dispatcher)

@@ -38,8 +38,9 @@ from ralnode.host.founding import engine_options, info_of, settings_of
 from ralnode.host.identity import open_identity
 from ralnode.host.joining import find_join_code
 from ralnode.host.keeping import LostBlocks
+from ralnode.host.metering.meters import Meters
 from ralnode.host.notify import Notifier
-from ralnode.host.operations import Operations, Setup
+from ralnode.host.operations import Measured, Operations, Setup
 from ralnode.host.optional import OptionalServices
 from ralnode.host.parts import clock
 from ralnode.host.peerservice import PeerAnswers
@@ -79,18 +80,19 @@ class Opening:
         """Raises RalnodeError; what is open by then is closed with the stack."""
         given = self._given
         setup, settings = self._prepare()
-        roles, dag = setup.roles, DagIndex(setup.roles.storage)
-        around = surroundings(roles.storage, roles.transport, dag, given.say, given.fail, given.log)
+        roles, meters = setup.roles, Meters(setup.roles.storage)
+        dag = DagIndex(meters.storage)
+        around = surroundings(meters.storage, roles.transport, dag, given.say, given.fail, given.log)
         optional = OptionalServices(roles, Tasks(given.fail), given.log)
         lost = LostBlocks()
         self._close_later("the block store", roles.storage.close, STORE_STOP_SECONDS)
-        await guarded_start("the block store", roles.storage.open(lost.add))
+        await guarded_start("the block store", around.storage.open(lost.add))
         self._close_later("the gossip socket", around.udp.close, TASKS_STOP_SECONDS)
         await around.udp.open(settings.listen_host, settings.gossip_port)
         self._close_later("the running tasks", around.tasks.close, TASKS_STOP_SECONDS)
         self._close_later("the core", self._core.close, TASKS_STOP_SECONDS)
-        works = await self._open_transport(setup, settings, around)
-        operations = await self._open_core(setup, around, works, optional, lost)
+        works = await self._open_transport(setup, settings, around, meters)
+        operations = await self._open_core(setup, around, works, meters, optional, lost)
         self._close_later("the optional services", optional.stop, SERVICES_STOP_SECONDS)
         await self._open_optional(optional, around, works)
         return operations
@@ -118,19 +120,28 @@ class Opening:
 
     # --- what opens -------------------------------------------------------------------------------------------------
 
-    async def _open_transport(self, setup: Setup, settings: Settings, around: Surroundings) -> Works:
+    async def _open_transport(
+        self, setup: Setup, settings: Settings, around: Surroundings, meters: Meters
+    ) -> Works:
         """Before the engine is made, since the port that was bound stands in this node's record. What peers ask meanwhile
         waits in the inbox."""
-        service = PeerAnswers(around.exchanges, around.storage, around.dag, self._answer_command)
+        service = PeerAnswers(around.exchanges, around.storage, around.dag, self._answer_command, meters)
         self._close_later("the transport", around.transport.stop, TRANSPORT_STOP_SECONDS)
         await guarded_start("the transport", around.transport.start(service))
-        return assemble(around, self._make_engine(setup, settings, around.udp.port), setup.roles.planner)
+        return assemble(around, self._make_engine(setup, settings, around.udp.port), setup.roles.planner, meters)
 
     async def _open_core(
-        self, setup: Setup, around: Surroundings, works: Works, optional: OptionalServices, lost: LostBlocks
+        self,
+        setup: Setup,
+        around: Surroundings,
+        works: Works,
+        meters: Meters,
+        optional: OptionalServices,
+        lost: LostBlocks,
     ) -> Operations:
-        rates = Rates(setup.identity.id, around.transport.traffic)
-        operations = Operations(setup, around, works, rates, optional.states, self._given.facade, self._given.stop)
+        rates = Rates(setup.identity.id, around.transport.traffic, late=meters.loop_lag.observe)
+        measured = Measured(meters, rates, optional.states)
+        operations = Operations(setup, around, works, measured, self._given.facade, self._given.stop)
         saved = await around.storage.load_state(b"catalogue/")
         works.dispatcher.carry_out(works.engine.start(saved, around.storage.usage(), clock()))
         self.operations = operations

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ralnode.api import (
     Address,
     ClusterStatus,
+    GaugingGossip,
     Holding,
     LocalError,
     Metric,
@@ -22,7 +23,6 @@ from ralnode.api import (
 )
 from ralnode.core.engine import Engine
 from ralnode.core.events import Event, HoldingFound, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
-from ralnode.host import metrics
 from ralnode.host.addresses import addresses_of
 from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
 from ralnode.host.assembly import Surroundings, Works
@@ -35,6 +35,9 @@ from ralnode.host.datadir import DataDir
 from ralnode.host.identity import NodeIdentity
 from ralnode.host.ingest import Ingest
 from ralnode.host.joincode import JoinCode
+from ralnode.host.metering import cluster, process
+from ralnode.host.metering.meters import Meters
+from ralnode.host.metering.table import sample
 from ralnode.host.parts import clock
 from ralnode.host.plugins import PluginSet
 from ralnode.host.rates import Rates
@@ -53,6 +56,15 @@ class Setup:
     roles: Roles
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is counted and timed while the node runs."""
+
+    meters: Meters
+    rates: Rates
+    services: Sequence[ServiceState]
+
+
 class Operations:
     """Everything here is called on the event loop."""
 
@@ -61,8 +73,7 @@ class Operations:
         setup: Setup,
         around: Surroundings,
         works: Works,
-        rates: Rates,
-        services: Sequence[ServiceState],
+        measured: Measured,
         control: NodeControl,
         stop: Callable[[], None],
     ) -> None:
@@ -72,8 +83,9 @@ class Operations:
         self._setup = setup
         self._around = around
         self._works = works
-        self._rates = rates
-        self._services = services
+        self._measured = measured
+        self._rates = measured.rates
+        self._services = measured.services
         self._stop = stop
         self.dag = around.dag
         self.ingest = Ingest(around.storage, around.dag)
@@ -106,26 +118,35 @@ class Operations:
         return self.engine.status(clock(), self._rates.per_node)
 
     def metrics(self) -> Sequence[Metric]:
-        found = [*metrics.from_status(self.status()), *metrics.from_usage(self.storage.usage())]
-        found += metrics.from_services(self._services)
-        found += metrics.from_counters(
-            "ralnode_gossip_total", "What membership counts", self._setup.roles.gossip.counters()
-        )
-        found += metrics.from_counters("ralnode_shell_total", "What the shell counts", self._counters())
-        lag = self._rates.loop_lag_seconds_max
-        found.append(Metric("ralnode_loop_lag_seconds_max", "gauge", "Longest hold-up of the event loop", lag))
-        return found
+        """Every one stands in metering/table.py."""
+        status, gossip, chosen = self.status(), self._setup.roles.gossip, self._setup.chosen
+        gauges = gossip.gauges() if isinstance(gossip, GaugingGossip) else {}
+        return [
+            *cluster.from_status(status),
+            *cluster.from_nodes(status.nodes),
+            *cluster.from_usage(self.storage.usage()),
+            *cluster.from_verify(self.verify_job.state),
+            *cluster.from_services(self._services),
+            *cluster.from_gossip(gossip.counters(), gauges),
+            *cluster.from_traffic(self.transport.traffic()),
+            *self._measured.meters.samples(),
+            *self._from_shell(),
+            *process.samples(),
+            cluster.build_info(status.version, status.planner, chosen.one("storage").provider.name),
+        ]
 
-    def _counters(self) -> dict[str, int]:
-        udp = self._around.udp
-        return {
-            "datagrams_received": udp.received_count,
-            "datagrams_sent": udp.sent_count,
-            "datagrams_oversize": udp.oversize_count,
-            "datagrams_not_sent": udp.send_error_count,
-            "events_dropped": self._around.inbox.dropped_count,
-            "loop_turns": self._works.shell.turn_count,
-        }
+    def _from_shell(self) -> Sequence[Metric]:
+        udp, inbox = self._around.udp, self._around.inbox
+        return [
+            sample("ralnode_datagrams_total", udp.received_count, direction="received"),
+            sample("ralnode_datagrams_total", udp.sent_count, direction="sent"),
+            sample("ralnode_datagrams_dropped_total", udp.oversize_count, reason="too large"),
+            sample("ralnode_datagrams_dropped_total", udp.send_error_count, reason="not sent"),
+            sample("ralnode_datagrams_dropped_total", inbox.dropped_count, reason="core busy"),
+            sample("ralnode_loop_turns_total", self._works.shell.turn_count),
+            sample("ralnode_loop_lag_seconds_max", self._rates.loop_lag_seconds_max),
+            sample("ralnode_events_waiting", len(inbox)),
+        ]
 
     def plugin_rows(self) -> PluginsAnswer:
         plugins = self._setup.plugins

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from ralnode.api import Address, Block, BlockKey, BlockSet, Held, NodeId, Root, Storage
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.exchanges import Exchanges
+from ralnode.host.metering.meters import Meters
 
 
 class PeerAnswers:
@@ -18,11 +19,13 @@ class PeerAnswers:
         storage: Storage,
         dag: DagIndex,
         command: Callable[[NodeId, bytes], Awaitable[bytes]],
+        meters: Meters,
     ) -> None:
         self._exchanges = exchanges
         self._storage = storage
         self._dag = dag
         self._command = command
+        self._meters = meters
 
     async def answer_sync(self, peer: NodeId, seen_at: Address, body: bytes) -> bytes:
         return await self._exchanges.answer(peer, seen_at, body)
@@ -34,10 +37,13 @@ class PeerAnswers:
         return (await self._storage.held([key]))[0] is not Held.NO
 
     async def block(self, key: BlockKey) -> bytes | None:
-        return await self._storage.get(key)
+        data = await self._storage.get(key)
+        if data is not None:
+            self._meters.served_one(data)
+        return data
 
     def blocks(self, root: Root, wanted: BlockSet) -> AsyncIterator[Sequence[Block]]:
-        return self._dag.blocks(root, wanted)
+        return self._meters.served(self._dag.blocks(root, wanted))
 
     def interior(self, root: Root) -> AsyncIterator[Sequence[Block]]:
-        return self._dag.interior(root)
+        return self._meters.served(self._dag.interior(root))

@@ -18,13 +18,22 @@ _SMOOTHING: Final = 0.5
 
 
 class Rates:
-    """`run` samples; `per_node` and `loop_lag_seconds_max` are read by the status."""
+    """`run` samples; `per_node` and `loop_lag_seconds_max` are read by the status. `late` is told every second how late the
+    event loop came to this timer."""
 
-    def __init__(self, me: NodeId, traffic: Callable[[], Traffic], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        me: NodeId,
+        traffic: Callable[[], Traffic],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        late: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.loop_lag_seconds_max = 0.0
         """Since the start."""
         self._me = me
         self._traffic = traffic
+        self._late = late
         self._clock = clock
         self._before: Traffic = {}
         self._at = clock()
@@ -42,8 +51,9 @@ class Rates:
         while True:
             began = self._clock()
             await asyncio.sleep(SAMPLE_SECONDS)
-            late = self._clock() - began - SAMPLE_SECONDS
+            late = max(0.0, self._clock() - began - SAMPLE_SECONDS)
             self.loop_lag_seconds_max = max(self.loop_lag_seconds_max, late)
+            self._late(late)
             self.sample()
 
     def sample(self) -> None:

@@ -13,7 +13,7 @@ from ralnode.host.inbox import Inbox
 
 
 class Shell:
-    """`run` is an essential service. `is_overdue` says that the disk is far behind: then events wait."""
+    """`run` is an essential service. `is_overdue` says that the disk is far behind: then events wait. `watch` is shown every turn."""
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class Shell:
         carry_out: Callable[[Sequence[Effect]], None],
         clock: Callable[[], Instant],
         is_overdue: Callable[[], bool] = lambda: False,
+        watch: Callable[[Sequence[Event], Sequence[Effect]], None] = lambda events, effects: None,
     ) -> None:
         self.turn_count = 0
         self.change_count = 0
@@ -31,6 +32,7 @@ class Shell:
         self._carry_out = carry_out
         self._clock = clock
         self._is_overdue = is_overdue
+        self._watch = watch
 
     async def run(self) -> None:
         """Returns never; raises what the engine or an effect's carrier raises, which is a mistake of ours."""
@@ -48,6 +50,7 @@ class Shell:
         effects = self._engine.handle_all(batch or [Ticked()], self._clock())
         is_idle = all(map(_is_chatter, batch)) and all(isinstance(effect, SendDatagram) for effect in effects)
         self.change_count += not is_idle
+        self._watch(batch, effects)
         self._carry_out(effects)
 
 

@@ -34,6 +34,7 @@ from ralnode.dag.profile import V1_2025
 from ralnode.host import certificate
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.identity import open_identity
+from ralnode.host.metering.meters import Meters
 from ralnode.host.peerservice import PeerAnswers
 from ralnode.testing.content import key_stream
 from ralnode_storage_sqlite.options import SqliteOptions
@@ -59,7 +60,7 @@ class Half:
 
     async def __aenter__(self) -> Half:
         await self.storage.open(lambda keys: None)
-        await self.transport.start(PeerAnswers(NOBODY, self.storage, self.dag, NOBODY))
+        await self.transport.start(PeerAnswers(NOBODY, self.storage, self.dag, NOBODY, Meters(self.storage)))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,7 +7,16 @@ their own: time is an argument and randomness comes seeded in the `Context`.
 
 from ralnode.api.roles.context import Context, Identity, Settings
 from ralnode.api.roles.discovery import Discovery, Hint
-from ralnode.api.roles.gossip import Gossip, GossipOutput, Member, MemberChanged, SendDatagram, Versions, VersionsHeard
+from ralnode.api.roles.gossip import (
+    GaugingGossip,
+    Gossip,
+    GossipOutput,
+    Member,
+    MemberChanged,
+    SendDatagram,
+    Versions,
+    VersionsHeard,
+)
 from ralnode.api.roles.planner import ExplainingPlanner, Planner
 from ralnode.api.roles.storage import Reservation, Storage, VerifyProgress
 from ralnode.api.roles.surface import Gateway, Metric, NodeControl, Reading, Ui
@@ -18,6 +27,7 @@ __all__ = [
     "Discovery",
     "ExplainingPlanner",
     "Gateway",
+    "GaugingGossip",
     "Gossip",
     "GossipOutput",
     "Hint",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ralnode.api.model import Address, Instant, Liveness, NodeId
 
@@ -93,5 +93,14 @@ class Gossip(Protocol):
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """For /metrics: packets dropped by reason, probes failed, local health and so on."""
+        """For /metrics: packets dropped by reason, probes failed and so on."""
+        ...
+
+
+@runtime_checkable
+class GaugingGossip(Protocol):
+    """A gossip that also measures what may fall again; optional."""
+
+    def gauges(self) -> Mapping[str, int]:
+        """For /metrics: local health, rumours waiting. A name that is also in `counters` counts as a gauge."""
         ...

@@ -61,7 +61,8 @@ class NodeControl(Protocol):
 
 
 class Metric(NamedTuple):
-    """One sample for /metrics. Names end in their unit; `kind` is gauge or counter."""
+    """One sample for /metrics. Names end in their unit; `kind` is gauge, counter or histogram (a histogram's samples have
+    `_bucket`, `_sum` and `_count` behind its name, buckets the label `le`)."""
 
     name: str
     kind: str
