@@ -62,7 +62,7 @@ from ralnode.api.roles import (
     Versions,
     VersionsHeard,
 )
-from ralnode.api.status import ClusterStatus, EventLine, Health, NodeStatus, SourceStatus
+from ralnode.api.status import ClusterStatus, EventLine, Health, NodeStatus, PlanChange, SourceStatus
 
 __all__ = [
     "API_VERSION",
@@ -104,6 +104,7 @@ __all__ = [
     "PeerError",
     "PeerService",
     "Plan",
+    "PlanChange",
     "PlanNode",
     "Planner",
     "PluginError",

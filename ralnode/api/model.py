@@ -126,6 +126,16 @@ class NodeInfo:
     """Wall clock up to which an announced absence (a reboot) moves nothing."""
     wanted_count: int = 0
     """Leaves that its plan gives it, over all sources."""
+    disk_total_bytes: int = 0
+    """Of the disk that the store lies on; 0 from a node that does not say."""
+    disk_free_bytes: int = 0
+    """Followed in coarse steps: it moves with everything else on that disk."""
+    started_unix_ms: int = 0
+    """By that node's clock."""
+    gateway_port: int = 0
+    """Where its addresses serve IPFS tools over plain HTTP; 0 if they do not, or for that machine alone."""
+    gateway_tls_port: int = 0
+    """Likewise over TLS."""
 
 
 @dataclass(frozen=True, slots=True)

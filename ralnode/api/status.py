@@ -42,6 +42,16 @@ class NodeStatus:
     receive_bytes_per_second: float = 0.0
     send_bytes_per_second: float = 0.0
     draining: bool = False
+    disk_total_bytes: int = 0
+    """Of the disk that its store lies on; 0 when it does not say."""
+    disk_free_bytes: int = 0
+    started_unix_ms: int = 0
+    """By its own clock; 0 when it does not say."""
+    away_until_ms: int = 0
+    """Wall clock up to which an announced absence moves nothing."""
+    planner: str = ""
+    read_only_reason: str = ""
+    """Of this node only: why its store refuses writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +77,40 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """Where a gateway of this node listens for IPFS tools; a port is 0 where it does not."""
+
+    host: str
+    """The address that it has bound: 0.0.0.0 or :: is all of this machine's."""
+    port: int = 0
+    tls_port: int = 0
+    fingerprint: str = ""
+    """SHA-256 of its TLS certificate, as browsers and openssl show it."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventLine:
     unix_ms: int
     level: str
     """info, warning or error."""
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """One plan that this node took over: what it moves here, and what in the cluster made it necessary."""
+
+    unix_ms: int
+    planner: str
+    digest: str
+    reasons: tuple[str, ...]
+    """`node attic came`, `source film was added`; at most a few, the rest counted in the last."""
+    gained_count: int
+    """Blocks that this node should have from now on, and should not before."""
+    gained_bytes: int
+    released_count: int
+    """Blocks that it need not have any more."""
+    wanted_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +135,9 @@ class ClusterStatus:
     events: tuple[EventLine, ...]
     unix_ms: int
     version: str
+    gateways: tuple[GatewayStatus, ...] = ()
+    """Of this node."""
+    default_copies: int = 2
+    """What `storable_bytes` reckons with, and new sources get."""
+    plan_changes: tuple[PlanChange, ...] = ()
+    """The newest last."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from ralnode.api import Instant, Usage, Versions, limits
+from ralnode.api import Instant, NodeInfo, Usage, Versions, limits
 
 _NEVER: Final = float("inf")
 _USED_HYSTERESIS_BYTES: Final = 64 * limits.MIB
 """The record follows the bytes used only in steps of this or a 64th of the capacity."""
+_DISK_STEPS: Final = 64
+"""Free bytes of the disk are told in steps of this part of it: others write there all the time."""
 
 
 class Announcing:
@@ -45,5 +47,13 @@ class Announcing:
         self._announced = versions
         return news
 
-    def is_worth_telling(self, told_used_bytes: int, usage: Usage) -> bool:
-        return abs(usage.used_bytes - told_used_bytes) > min(_USED_HYSTERESIS_BYTES, usage.capacity_bytes // 64)
+    def is_worth_telling(self, told: NodeInfo, usage: Usage) -> bool:
+        moved = abs(usage.used_bytes - told.used_bytes)
+        step = min(_USED_HYSTERESIS_BYTES, usage.capacity_bytes // 64)
+        return moved > step or told_free_bytes(told, usage) != told.disk_free_bytes
+
+
+def told_free_bytes(told: NodeInfo, usage: Usage) -> int:
+    """What the record says of the disk's free bytes: as before until they have moved by a 64th of the disk."""
+    moved = abs(usage.disk_free_bytes - told.disk_free_bytes)
+    return usage.disk_free_bytes if moved > usage.disk_total_bytes // _DISK_STEPS else told.disk_free_bytes

@@ -45,6 +45,7 @@ class Engine(EngineState):
 
     def start(self, saved: Mapping[bytes, bytes], usage: Usage, now: Instant) -> list[Effect]:
         """Once, before any event. `saved`: the state documents of an earlier run."""
+        self.me = replace(self.me, started_unix_ms=max(0, now.unix_ms))
         self._catalogue.load(saved)
         self._holdings.start(max(1, now.unix_ms))
         self._usage_measured(ev.UsageMeasured(usage), now)
@@ -276,7 +277,7 @@ class Engine(EngineState):
     def _usage_measured(self, event: ev.UsageMeasured, now: Instant) -> list[Effect]:
         self.usage = event.usage
         self._fetcher.usage_measured(event.usage)
-        if self._announcing.is_worth_telling(self.me.used_bytes, event.usage):
+        if self._announcing.is_worth_telling(self.me, event.usage):
             self._announcing.record_soon(now)
         self._fetch_again = True
         return []
@@ -294,7 +295,7 @@ class Engine(EngineState):
     # --- this node's record -----------------------------------------------------------------------------------------
 
     def _node_changed(self, event: ev.NodeChanged, now: Instant) -> list[Effect]:
-        names = ("capacity_bytes", "addresses", "page_url", "away_until_ms")
+        names = ("capacity_bytes", "addresses", "page_url", "away_until_ms", "gateway_port", "gateway_tls_port")
         changes: dict[str, Any] = {name: getattr(event, name) for name in names}
         self.me = replace(self.me, **{name: value for name, value in changes.items() if value is not None})
         self._publish_node(now)
@@ -302,14 +303,7 @@ class Engine(EngineState):
         return []
 
     def _publish_node(self, now: Instant) -> None:
-        plan = self.plan
-        self.me = replace(
-            self.me,
-            used_bytes=self.usage.used_bytes,
-            activity=self._activity(),
-            plan_digest=plan.digest[:16] if plan else b"",
-            wanted_count=sum(map(len, plan.want.values())) if plan else 0,
-        )
+        self.me = self._described()
         self._announcing.record_done()
         self._warn_of_clones(now)
         if self._catalogue.node_info(self.me.id) != self.me:

@@ -144,6 +144,8 @@ class NodeChanged:
     addresses: tuple[Address, ...] | None = None
     page_url: str | None = None
     away_until_ms: int | None = None
+    gateway_port: int | None = None
+    gateway_tls_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

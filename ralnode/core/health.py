@@ -22,6 +22,7 @@ from ralnode.api import (
     NodeInfo,
     NodeStatus,
     Plan,
+    PlanChange,
     Root,
     Source,
     SourceStatus,
@@ -65,6 +66,7 @@ class Facts:
     rates: Mapping[NodeId, tuple[float, float]] = field(default_factory=dict)
     """Bytes per second (received from, sent to) each node; under my own id the sums."""
     default_copies: int = 2
+    plan_changes: tuple[PlanChange, ...] = ()
 
 
 class StatusMaker:
@@ -99,6 +101,8 @@ class StatusMaker:
             events=tuple(facts.events),
             unix_ms=facts.now.unix_ms,
             version=facts.version,
+            default_copies=facts.default_copies,
+            plan_changes=facts.plan_changes,
         )
 
     def _sources(self, facts: Facts, live: Sequence[NodeId]) -> tuple[list[SourceStatus], list[int]]:
@@ -170,6 +174,12 @@ class StatusMaker:
             receive_bytes_per_second=rates[0],
             send_bytes_per_second=rates[1],
             draining=info.draining,
+            disk_total_bytes=facts.usage.disk_total_bytes if is_me else info.disk_total_bytes,
+            disk_free_bytes=facts.usage.disk_free_bytes if is_me else info.disk_free_bytes,
+            started_unix_ms=info.started_unix_ms,
+            away_until_ms=info.away_until_ms,
+            planner=info.planner,
+            read_only_reason=facts.usage.read_only_reason if is_me else "",
         )
 
     def _rescuers(self, facts: Facts, sources: Sequence[SourceStatus]) -> list[str]:

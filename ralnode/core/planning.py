@@ -11,6 +11,7 @@ from ralnode.core.events import ComputePlan, PlanComputed
 from ralnode.core.holdings import Holdings
 from ralnode.core.membership import Membership
 from ralnode.core.placement import Placement
+from ralnode.core.planchanges import PlanChanges
 
 _NEVER: Final = float("inf")
 _RETRY_SECONDS: Final = 60.0
@@ -37,6 +38,7 @@ class Planning:
         membership: Membership,
         catalogue: Catalogue,
         holdings: Holdings,
+        changes: PlanChanges,
     ) -> None:
         self.plan: Plan | None = None
         self.planned_view: View | None = None
@@ -47,6 +49,7 @@ class Planning:
         self._membership = membership
         self._catalogue = catalogue
         self._holdings = holdings
+        self._changes = changes
         self._due_at = _NEVER
         self._placement_changes_at = _NEVER
 
@@ -99,4 +102,6 @@ class Planning:
             self._due_at = min(self._due_at, now.seconds + _RETRY_SECONDS)
             return False
         self.plan = event.plan
+        if self.planned_view is not None:
+            self._changes.taken_over(event.plan, self.planned_view, now)
         return True

@@ -183,6 +183,8 @@ def _pack(record: Record) -> list[Any]:
         info.away_until_ms,
         info.wanted_count,
         record.gc_seq,
+        [info.gateway_port, info.gateway_tls_port],
+        [info.disk_total_bytes, info.disk_free_bytes, info.started_unix_ms],
     ]
 
 
@@ -190,6 +192,8 @@ def _read_node(author: NodeId, clock: int, items: list[Any]) -> NodeRecord:
     fields.array(items, "a node record", 21)
     _version, _kind, _author, _seq, _clock, _subject, name, capacity, used, zone, addresses, *rest = items
     gossip_port, page_url, version, planner, plan_digest, activity, draining, away, wanted, gc_seq = rest[:10]
+    gateway_port, gateway_tls_port = _read_gateway(rest[10:])
+    disk_total, disk_free, started = _read_machine(rest[11:])
     info = NodeInfo(
         id=fields.binary(author, "the author", NODE_ID_BYTES, NODE_ID_BYTES),
         name=fields.text(name, "the name", NAME_BYTES_MAX),
@@ -206,8 +210,33 @@ def _read_node(author: NodeId, clock: int, items: list[Any]) -> NodeRecord:
         draining=fields.boolean(draining, "draining"),
         away_until_ms=fields.integer(away, "the end of an absence"),
         wanted_count=fields.integer(wanted, "the count of wanted blocks"),
+        gateway_port=gateway_port,
+        gateway_tls_port=gateway_tls_port,
+        disk_total_bytes=disk_total,
+        disk_free_bytes=disk_free,
+        started_unix_ms=started,
     )
     return NodeRecord(info, clock, fields.integer(gc_seq, "gc_seq"))
+
+
+def _read_gateway(later: list[Any]) -> tuple[int, int]:
+    """(port, port for TLS); none in a record of a ralnode before 2026-11-22."""
+    if not later:
+        return 0, 0
+    port, tls_port = fields.array(later[0], "the gateway's ports", 2)[:2]
+    return fields.integer(port, "the gateway's port", 65535), fields.integer(tls_port, "the gateway's TLS port", 65535)
+
+
+def _read_machine(later: list[Any]) -> tuple[int, int, int]:
+    """(bytes of its disk, free ones, time of its start); none in a record of a ralnode before 2026-11-22."""
+    if not later:
+        return 0, 0, 0
+    total, free, started = fields.array(later[0], "the machine", 3)[:3]
+    return (
+        fields.integer(total, "the size of the disk"),
+        fields.integer(free, "the free bytes of the disk"),
+        fields.integer(started, "the time of the start"),
+    )
 
 
 def _read_address(item: Any) -> Address:

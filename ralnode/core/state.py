@@ -27,7 +27,7 @@ from ralnode.api import (
     View,
     limits,
 )
-from ralnode.core.announcing import Announcing
+from ralnode.core.announcing import Announcing, told_free_bytes
 from ralnode.core.catalogue import Catalogue
 from ralnode.core.engine_options import EngineOptions
 from ralnode.core.events import Effect
@@ -38,6 +38,7 @@ from ralnode.core.holdings import Holdings
 from ralnode.core.interiors import Interiors
 from ralnode.core.membership import Membership
 from ralnode.core.placement import Placement
+from ralnode.core.planchanges import PlanChanges
 from ralnode.core.planning import Planning
 from ralnode.core.records import SourceRecord
 from ralnode.core.rounds import Rounds
@@ -66,7 +67,10 @@ class EngineState:
         self._holdings = Holdings(me.id)
         self._membership = Membership(me.id, self._catalogue, self._holdings)
         self._placement = Placement(me.id, options.repair_grace_seconds, options.repair_grace_last_copy_seconds)
-        self._planning = Planning(options.plan, self._placement, self._membership, self._catalogue, self._holdings)
+        self._plan_changes = PlanChanges(options.planner, self._name)
+        self._planning = Planning(
+            options.plan, self._placement, self._membership, self._catalogue, self._holdings, self._plan_changes
+        )
         self._fetcher = Fetcher(me.id, self._holdings, rng)
         self._interiors = Interiors(self._holdings, rng)
         self._rounds = Rounds(me.id, options.rounds, rng)
@@ -168,6 +172,7 @@ class EngineState:
             root_text=self.options.root_text,
             rates=rates or {},
             default_copies=self.options.default_copies,
+            plan_changes=self._plan_changes.all(),
         )
         return self._status.make(facts)
 
@@ -178,6 +183,19 @@ class EngineState:
             self.liveness(info.id),
             self._membership.silent_seconds(info.id, now),
             None if repair_at is None else max(0.0, repair_at - now.seconds),
+        )
+
+    def _described(self) -> NodeInfo:
+        """This node's record as it should read now."""
+        plan = self.plan
+        return replace(
+            self.me,
+            used_bytes=self.usage.used_bytes,
+            activity=self._activity(),
+            plan_digest=plan.digest[:16] if plan else b"",
+            wanted_count=sum(map(len, plan.want.values())) if plan else 0,
+            disk_total_bytes=self.usage.disk_total_bytes,
+            disk_free_bytes=told_free_bytes(self.me, self.usage),
         )
 
     def _activity(self) -> str:
@@ -192,5 +210,5 @@ class EngineState:
         return "full" if self._fetcher.is_full else "seeding"
 
     def _name(self, node: NodeId) -> str:
-        info = self._catalogue.node_info(node)
+        info = self.node(node)
         return info.name if info else self.options.node_text(node)

@@ -43,6 +43,11 @@ NODE = NodeInfo(
     draining=True,
     away_until_ms=1_700_000_000_000,
     wanted_count=12,
+    gateway_port=8080,
+    gateway_tls_port=8443,
+    disk_total_bytes=2 * 10**12,
+    disk_free_bytes=10**12,
+    started_unix_ms=1_700_000_000_000,
 )
 RECORDS: list[NodeRecord | SourceRecord] = [
     NodeRecord(NODE, 77, 5),
@@ -182,9 +187,43 @@ def test_a_node_field_of_a_wrong_kind_is_not_read(index: int) -> None:
             continue
 
 
+OLD_NODE_PAYLOAD = bytes.fromhex(
+    "950101582073e765f50de4757a2af60ac66985e5498a3d09ac2426b9d70a7343510d7ac08409184d406561747469631903e80060818269313932"
+    "2e302e322e3119276a1923826065302e312e30604060f4000c05"
+)
+"""As ralnode before 2026-11-22 made them: 21 elements, nothing about a gateway."""
+
+
+def test_a_node_record_of_an_older_ralnode_says_nothing_of_a_gateway() -> None:
+    opened = verify(ANN, ANN.id, dagcbor.encode([OLD_NODE_PAYLOAD, ANN.sign(SIGNED_PREFIX + OLD_NODE_PAYLOAD)]))
+    assert opened.flaw == ""
+    assert isinstance(opened.record, NodeRecord)
+    info = opened.record.info
+    assert (info.name, info.wanted_count, opened.record.gc_seq) == ("attic", 12, 5)
+    assert (info.gateway_port, info.gateway_tls_port) == (0, 0)
+
+
+def test_an_older_ralnode_reads_a_node_record_as_before() -> None:
+    """It takes the first 21 elements and leaves the others alone."""
+    info = replace(
+        NodeInfo(ANN.id, "attic", 1000, addresses=(Address("192.0.2.1", 10090),), gossip_port=9090),
+        version="0.1.0", wanted_count=12, gateway_port=8080, gateway_tls_port=8443,
+    )  # fmt: skip
+    items = payload_of(NodeRecord(info, 77, 5))
+    assert items[:21] == dagcbor.decode(OLD_NODE_PAYLOAD)
+    assert items[21] == [8080, 8443]
+
+
+@pytest.mark.parametrize("ports", [0, [], [1], [1, -1], [1, 65536], ["1", 2], None])
+def test_ports_of_a_gateway_that_cannot_be_are_not_read(ports: Any) -> None:
+    items = payload_of(RECORDS[0])
+    items[21] = ports
+    assert verify(ANN, ANN.id, signed_payload(items)).record is None
+
+
 def test_a_record_cut_short_is_not_read() -> None:
     items = payload_of(RECORDS[0])
-    for count in range(6, len(items)):
+    for count in range(6, 21):
         assert verify(ANN, ANN.id, signed_payload(items[:count])).record is None
     for count in range(6):
         with pytest.raises(RecordRefusedError):
