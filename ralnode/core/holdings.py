@@ -172,6 +172,9 @@ class Holdings:
             peer.unread.pop(root, None)
         for root in (*decoded, *unread):
             peer.parked.pop(root, None)
+        for root in unread:  # the catalogue may have dropped this source just now: what was said before is outdated
+            if peer.sources.pop(root, None) is not None:
+                changed.add(root)
         if len(peer.unread) + len(unread) <= _UNKNOWN_ROOTS_MAX:
             peer.unread.update(unread)
         peer.version = version
@@ -198,8 +201,7 @@ class Holdings:
     def source_removed(self, root: Root) -> None:
         for peer in self._peers.values():
             said = peer.sources.pop(root, None)
-            peer.unread.pop(root, None)
-            if said is not None and len(peer.parked) < _UNKNOWN_ROOTS_MAX:
+            if said is not None and root not in peer.unread and len(peer.parked) < _UNKNOWN_ROOTS_MAX:
                 peer.parked[root] = said
         self._touch(root)
 

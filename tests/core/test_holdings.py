@@ -155,3 +155,17 @@ def test_what_is_remembered_of_a_removed_source_must_fit_the_source_that_comes_b
     mine.source_removed(SOURCE.root)
     mine.source_arrived(replace(SOURCE, leaf_count=5))
     assert not mine.of(ANN, SOURCE.root).owned
+
+
+def test_a_word_that_comes_together_with_the_removal_outlives_the_older_one() -> None:
+    """The catalogue takes the removal out of a message first, then its holdings are read, then the removal is acted on."""
+    ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
+    ann.set_mine(SOURCE.root, owned(1))
+    mine.merge(ANN, ann.delta(0, CATALOGUE.get), CATALOGUE.get)
+    ann.drop_mine(SOURCE.root)
+    mine.merge(ANN, ann.delta(mine.known_version(ANN), {}.get), {}.get)
+    assert not mine.of(ANN, SOURCE.root).owned
+    mine.source_removed(SOURCE.root)
+    mine.source_arrived(SOURCE)
+    assert not mine.of(ANN, SOURCE.root).owned
+    assert mine.known_version(ANN) == ann.version
