@@ -1,7 +1,8 @@
-"""What the package says about itself, made from the program: its configuration file and its man page.
+"""What an installation says about itself, made from the program: its configuration file, man page, completions.
 
 `make_docs.py config` prints packaging/ralnode.toml with a table for each built-in plugin's options behind it;
-`make_docs.py man` prints ralnode(1).
+`make_docs.py man` prints ralnode(1); `make_docs.py all FOLDER` writes these, the completions of three shells, the units of
+systemd and the name of this build: what `ralnode install` and the Debian package put beside the program.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import dataclasses
 import inspect
 import json
 import os
+import shutil
+import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,8 @@ from ralnode.host.plugin_find import Where
 from ralnode.host.plugins import load
 
 COMMON = Path(__file__).with_name("ralnode.toml")
+UNITS = Path(__file__).parents[1] / "systemd"
+COMPLETIONS = {"bash": "ralnode.bash", "zsh": "_ralnode", "fish": "ralnode.fish"}
 
 
 def config() -> str:
@@ -111,5 +117,27 @@ def escaped(text: str) -> str:
     return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in text.splitlines())
 
 
+def write_all(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for unit in UNITS.glob("ralnode*"):
+        shutil.copyfile(unit, folder / unit.name)
+    (folder / "ralnode.toml").write_text(config(), encoding="utf-8")
+    (folder / "ralnode.1").write_text(man(), encoding="utf-8")
+    for shell, name in COMPLETIONS.items():
+        (folder / name).write_text(completion(shell), encoding="utf-8")
+    built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    (folder / "build").write_text(f"{__version__} {built}\n", encoding="utf-8")
+
+
+def completion(shell: str) -> str:
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", COMPLETION_VARIABLE: f"source_{shell}"}
+    done = subprocess.run([sys.executable, "-m", "ralnode"], env=environ, text=True, capture_output=True, check=True)
+    return done.stdout.replace("python -m ralnode", "ralnode")
+
+
 if __name__ == "__main__":
-    sys.stdout.write({"config": config, "man": man}[sys.argv[1]]())
+    if sys.argv[1] == "all":
+        write_all(Path(sys.argv[2]))
+    else:
+        sys.stdout.write({"config": config, "man": man}[sys.argv[1]]())

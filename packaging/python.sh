@@ -27,7 +27,8 @@ prepare_environment() { # DIR EXTRAS
     wanted="$(cksum <pyproject.toml) $extras $("$python" --version 2>&1)"
     if [ ! -x "$environment/bin/python" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "setting up $environment (once) ..."
-        [ -x "$environment/bin/python" ] || "$python" -m venv "$environment"
+        # What an earlier pyproject.toml wanted must not leak into an executable: that environment begins anew.
+        if [ "$environment" = .venv-build ] || [ ! -x "$environment/bin/python" ]; then "$python" -m venv --clear "$environment"; fi
         "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extras"
         printf '%s' "$wanted" >"$stamp"
     fi

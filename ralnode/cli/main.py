@@ -16,7 +16,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ralnode import __version__
 from ralnode.cli.arguments import Globals, Line, hoist
 from ralnode.cli.lazy import load
 from ralnode.cli.words import BY_NAME, WORDS, Word
@@ -100,7 +99,7 @@ def _not_loaded() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ralnode {__version__}")
+        typer.echo(load("ralnode.cli.versions", "headline")())
         raise typer.Exit
 
 

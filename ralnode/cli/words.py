@@ -49,6 +49,8 @@ WORDS: Final = (
     Word("rebuild-index", "Make the index of the block store anew; the node must be stopped.", NODE),
     Word("plugins", "List the plugins found, and every refusal with its reason.", NODE),
     Word("doctor", "Examine this machine and its configuration; say what to mend.", NODE),
+    Word("install", "Make this executable a service of this machine.", NODE),
+    Word("uninstall", "Remove what `ralnode install` has put on this machine.", NODE),
     Word("demo", "Start a cluster on this machine, kill a node, prove that nothing is lost.", NODE),
     Word("version", "Print the versions of ralnode and of what it stands on.", NODE),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sqlite3
 import ssl
-import sys
 from dataclasses import dataclass
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from ralnode import __version__
 from ralnode.cli.output import show
+from ralnode.cli.versions import glibc, headline, is_frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Versions:
     openssl: str
     platform: str
     frozen: bool
+    glibc: str
+    """In the executable: the oldest that it runs with."""
 
 
 def command(ctx: typer.Context) -> None:
@@ -42,10 +44,10 @@ def versions() -> Versions:
         sqlite3.sqlite_version,
         ssl.OPENSSL_VERSION,
         platform.platform(),
-        bool(getattr(sys, "frozen", False)),
+        is_frozen(),
+        glibc(),
     )
 
 
 def _shown(found: Versions) -> Text:
-    python = f"Python {found.python}{' (inside)' if found.frozen else ''}"
-    return Text(f"ralnode {found.ralnode}\n{python}, SQLite {found.sqlite}, {found.openssl}\n{found.platform}")
+    return Text(f"{headline()}, {found.openssl}\n{found.platform}")
