@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,7 +24,9 @@ _REMEDY: Final = "set the clock; best by a time service: timedatectl set-ntp tru
 
 
 def look(patient: Patient) -> Iterator[Finding]:
-    yield sane(time.time(), Path(ralnode.__file__).stat().st_mtime)
+    program = Path(ralnode.__file__)
+    # In the frozen executable no module is a file of its own.
+    yield sane(time.time(), (program if program.exists() else Path(sys.executable)).stat().st_mtime)
     yield from _synchronised()
     if patient.status is not None:
         yield from _skews(patient.status, patient.client)
