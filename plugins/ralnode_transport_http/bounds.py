@@ -12,6 +12,9 @@ HEADERS_MAX: Final = 64
 FRAMING_BYTES_MAX: Final = 64 * limits.KIB
 """Chunk sizes and trailers of a chunked body, beside half the size of the body itself."""
 
+AHEAD_BYTES_MAX: Final = 512 * limits.KIB
+"""Of the next request while an answer is being finished: two reads, after which the socket is read no more."""
+
 LINGER_SECONDS: Final = 1.0
 """After a refusal what still comes is thrown away for so long: closing at once would reset the connection before the
 peer has read why."""

@@ -48,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._admitted_bytes: int | None = None
         self._is_refused = False
+        self._ahead = bytearray()
+        """Of the next request: the peer has the whole answer a moment before this side has finished with it."""
         self._transport: asyncio.Transport
         self._sender: Sender
         self._peer: NodeId
@@ -71,13 +73,25 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        before = self._parser.stage
         try:
-            self._parser.feed(data)
-            if self._parser.stage is not before:
-                self._advance(before)
+            if self._task is None:
+                self._feed(data)
+            else:
+                self._keep_ahead(data)
         except BadRequestError as refused:
             self._refuse(refused)
+
+    def _feed(self, data: bytes) -> None:
+        before = self._parser.stage
+        self._parser.feed(data)
+        if self._parser.stage is not before:
+            self._advance(before)
+
+    def _keep_ahead(self, data: bytes) -> None:
+        if len(self._ahead) + len(data) > bounds.AHEAD_BYTES_MAX:
+            raise BadRequestError(HTTPStatus.BAD_REQUEST, "one request at a time, please")
+        self._ahead += data
+        self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         self._sender.pause()
@@ -173,6 +187,10 @@ class Connection(asyncio.Protocol):
         else:
             self._parser.reset()
             self._expect_within(bounds.IDLE_SECONDS)
+            if self._ahead:
+                ahead, self._ahead = bytes(self._ahead), bytearray()
+                self._transport.resume_reading()
+                self.data_received(ahead)
 
     @property
     def _keep_alive(self) -> bool:

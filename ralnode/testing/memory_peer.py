@@ -3,6 +3,7 @@ switch on. For testing transports."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -53,6 +54,9 @@ class MemoryPeer:
         """What a body is answered with; may raise."""
         self.tamper: Tamper = list
         """Applied to every batch of blocks that is sent; may raise."""
+        self.gate = asyncio.Event()
+        """Cleared: no sync is answered until it is set again."""
+        self.gate.set()
         self._batch_count = batch_count
 
     async def add(self, data: bytes, profile: Profile = SMALL) -> Root:
@@ -73,6 +77,7 @@ class MemoryPeer:
 
     async def answer_sync(self, peer: NodeId, seen_at: Address, body: bytes) -> bytes:
         self.asked.syncs.append((peer, seen_at, body))
+        await self.gate.wait()
         return self.answer(body)
 
     async def answer_command(self, peer: NodeId, body: bytes) -> bytes:

@@ -238,6 +238,23 @@ class TestBadRequests(HttpNodes):
         assert answer.count(b"HTTP/1.1 200") <= 1
         assert b"one request at a time" in answer or not answer
 
+    async def test_a_request_that_comes_while_the_answer_before_it_is_finished_is_served(
+        self, us: Node, them: Node
+    ) -> None:
+        """The peer has the whole answer a moment before the server's task ends: nobody did anything wrong."""
+        reader, writer = await dial(them, member_tls(us))
+        them.service.gate.clear()
+        ask = b"POST /ral/v1/sync HTTP/1.1\r\ncontent-length: 1\r\n\r\n%d"
+        writer.write(ask % 1)
+        await until(lambda: len(them.service.asked.syncs) == 1)
+        writer.write(ask % 2)
+        await asyncio.sleep(0.1)  # it lies there while the first is still being answered
+        them.service.gate.set()
+        for number in (1, 2):
+            assert (await reader.readuntil(b"\r\n\r\n%d" % number)).startswith(b"HTTP/1.1 200 OK")
+        assert len(them.service.asked.syncs) == 2
+        writer.transport.abort()
+
     async def test_a_connection_serves_many_requests_one_after_the_other(self, us: Node, them: Node) -> None:
         reader, writer = await dial(them, member_tls(us))
         for number in range(5):
