@@ -175,7 +175,7 @@ def _remarks(scene: Scene, found: Settled, wanted: Sequence[int]) -> list[str]:
     if not found.agreed:
         remarks.append("nodes with equal views gave different digests")
     if found.invented_count:
-        remarks.append(f"it wants {found.invented_count:,} blocks that do not exist")
+        remarks.append(f"it wants blocks that do not exist ({found.invented_count:,})")
     interior_bytes = sum(source.interior_bytes for source in scene.sources)
     over = [
         machine.name
