@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from ralnode.api import Context, NotFoundError, RalnodeError, UnavailableError
+from ralnode.api import Context, GatewayStatus, NotFoundError, RalnodeError, UnavailableError
 from ralnode.dag.errors import DagError
 from ralnode.dag.trustless import GatewayError
 from ralnode_gateway_ipfs.answer import Answer, CutShortError, refusal, send_answer
@@ -19,31 +21,50 @@ from ralnode_gateway_ipfs.routing import PREFIX, Routing
 from ralnode_gateway_ipfs.trustless import answer_trustless
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
+WAIT_SECONDS_MAX: Final = 10.0
+"""Kubo waits no longer for the head of an answer."""
 
 
 class App:
-    def __init__(self, context: Context, options: IpfsOptions) -> None:
+    """`listening`: where the gateway can be reached, for those who ask."""
+
+    def __init__(self, context: Context, options: IpfsOptions, listening: Callable[[], GatewayStatus]) -> None:
         self._node = context.node
         self._log = context.log
         self._options = options
-        self._routing = Routing(context.node, options)
-        self._active = 0
+        self._routing = Routing(context.node, options, listening)
+        self._turn = asyncio.Semaphore(options.requests_max)
+        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         is_head = scope["method"] == "HEAD"
-        if self._active >= self._options.requests_max:
+        if not await self._has_turn():
             await send_answer(refusal(429, "busy; try again in a moment"), receive, send, is_head=is_head)
             return
-        self._active += 1
         try:
             await send_answer(await self._answer(scope), receive, send, is_head=is_head)
         except CutShortError as error:
-            # Returning now, without the end of the body, makes uvicorn drop the connection: the reader notices.
+            # Returning now, without the end of the body, makes the server cut the answer off: the reader notices.
             self._log.info("an answer was cut short: %s", error)
         finally:
-            self._active -= 1
+            self._turn.release()
+
+    async def _has_turn(self) -> bool:
+        """Waits in line; a page with a hundred pictures asks for all of them at once over HTTP/2."""
+        if self._turn.locked():
+            if self._waiting >= self._options.requests_waiting_max:
+                return False
+            self._waiting += 1
+            try:
+                async with asyncio.timeout(WAIT_SECONDS_MAX):
+                    return await self._turn.acquire()
+            except TimeoutError:
+                return False
+            finally:
+                self._waiting -= 1
+        return await self._turn.acquire()
 
     async def _answer(self, scope: Scope) -> Answer:
         is_routing = scope["path"].startswith(PREFIX)  # which wants 501 for a method that it does not have

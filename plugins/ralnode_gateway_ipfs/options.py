@@ -12,13 +12,20 @@ class IpfsOptions:
     port: int = 8080
     """0 picks a free one."""
     public: bool = False
-    """Listen on all addresses, for other machines of the LAN."""
+    """Listen on all addresses, for other machines of the LAN; the other nodes tell IPFS tools of it."""
     no_fetch: bool = False
     """Serve only blocks that this node holds; never ask the other nodes for them."""
     connections_max: int = 128
+    """For each of the two ports."""
     requests_max: int = 32
-    """Answered at one time; more get 429 and are to try again."""
-    peers_port: int = 0
-    """Where the gateways of the other nodes listen, if they are public: then they are announced, too. 0: only this one."""
-    tls_port: int = 0
-    """Where a proxy on the same machine serves this gateway over TLS; announced when set."""
+    """Answered at one time."""
+    requests_waiting_max: int = 512
+    """Wait up to 10 s for their turn; more get 429 and are to try again."""
+    tls: bool = True
+    """Serve the same over TLS, with HTTP/2: Kubo and browsers want it."""
+    tls_port: int = 8443
+    """0 picks a free one."""
+    tls_certificate: str = ""
+    """PEM file with a certificate of your own, the chain behind it. Empty: one that this node has signed itself."""
+    tls_key: str = ""
+    """PEM file with the key for it, if that is not in the same file."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from typing import Any, Final
 
 from starlette.types import Scope
 
-from ralnode.api import ClusterStatus, Liveness, NodeControl, NodeStatus, SourceStatus
+from ralnode.api import GatewayStatus, NodeControl, NodeInfo
 from ralnode.dag import cid as cids
 from ralnode.dag.trustless import GatewayError
 from ralnode_gateway_ipfs.answer import Answer
@@ -23,15 +23,18 @@ from ralnode_gateway_ipfs.options import IpfsOptions
 
 PREFIX: Final = "/routing/v1/"
 RECORDS_MAX: Final = 100
+HOSTS_MAX: Final = 4
+"""Of one node, in two forms each: Kubo takes ten addresses of a peer."""
 _PROTOCOL: Final = "transport-ipfs-gateway-http"
 _NDJSON: Final = "application/x-ndjson"
 Record = dict[str, Any]
 
 
 class Routing:
-    def __init__(self, node: NodeControl, options: IpfsOptions) -> None:
+    def __init__(self, node: NodeControl, options: IpfsOptions, listening: Callable[[], GatewayStatus]) -> None:
         self._node = node
         self._options = options
+        self._listening = listening
 
     async def answer(self, scope: Scope) -> Answer:
         """Raises GatewayError 400 or 501."""
@@ -48,54 +51,51 @@ class Routing:
             cid = cids.parse(text)
         except ValueError as error:
             raise GatewayError(400, str(error)) from None
-        key, status = cids.to_key(cid), self._node.status()
-        source = next((s for s in status.sources if cids.to_key(cids.parse(s.root)) == key), None)
-        is_here = await local_block(self._node, key) is not None
-        if source is None and not is_here:
+        is_here = await local_block(self._node, cids.to_key(cid)) is not None
+        holders = self._node.holders(cid)
+        if holders is None and not is_here:
             return []
-        holders = [node for node in status.nodes if self._has(node, source, is_here)]
-        return self._records(holders, scope)
-
-    def _has(self, node: NodeStatus, source: SourceStatus | None, is_here: bool) -> bool:
-        """This node has what it can fetch, too."""
-        if node.is_me:
-            return is_here or not self._options.no_fetch
-        cells = source.stored.get(node.id, "") if source is not None else ""
-        return node.liveness is Liveness.ALIVE and cells.strip("0") != ""
+        me, *others = self._node.nodes()
+        having = {holder.id for holder in holders or ()}
+        # This node has what it can fetch, too.
+        named = [me] if is_here or me.id in having or not self._options.no_fetch else []
+        return [self._record(node, scope) for node in [*named, *(node for node in others if node.id in having)]]
 
     async def _peers(self, text: str, scope: Scope) -> list[Record]:
         try:
-            wanted = cids.peer_id(cids.parse_peer_id(text))
+            wanted = cids.parse_peer_id(text)
         except ValueError as error:
             raise GatewayError(400, str(error)) from None
-        status: ClusterStatus = self._node.status()
-        return self._records([node for node in status.nodes if node.id == wanted], scope)
+        return [self._record(node, scope) for node in self._node.nodes() if node.id == wanted]
 
-    def _records(self, nodes: Iterable[NodeStatus], scope: Scope) -> list[Record]:
-        """This node first. A node without an address of a gateway has none in its record."""
-        found = []
-        for node in sorted(nodes, key=lambda node: not node.is_me):
-            host, port = self._gateway_of(node, scope)
-            addresses = _addresses(host, port, self._options.tls_port) if port else []
-            found.append({"Schema": "peer", "ID": node.id, "Addrs": addresses, "Protocols": [_PROTOCOL]})
-        return found
+    def _record(self, node: NodeInfo, scope: Scope) -> Record:
+        """A node that says nothing of a gateway has no address in its record."""
+        if node.id == self._node.nodes()[0].id:
+            addresses = self._own_addresses(node, scope)
+        else:
+            addresses = _addresses([a.host for a in node.addresses], node.gateway_port, node.gateway_tls_port)
+        return {"Schema": "peer", "ID": cids.peer_id(node.id), "Addrs": addresses, "Protocols": [_PROTOCOL]}
 
-    def _gateway_of(self, node: NodeStatus, scope: Scope) -> tuple[str, int]:
-        """Of this node the address at which the client has just reached it."""
-        if node.is_me:
-            host, port = scope["server"]
-            return host, port
-        return node.address.rpartition(":")[0].strip("[]"), self._options.peers_port
+    def _own_addresses(self, me: NodeInfo, scope: Scope) -> list[str]:
+        """First the one at which the client has just reached this node; the others only if it listens there."""
+        found = self._listening()
+        others = [address.host for address in me.addresses] if me.gateway_port else []
+        return _addresses([scope["server"][0], *others], found.port, found.tls_port)
 
 
-def _addresses(host: str, port: int, tls_port: int) -> list[str]:
+def _addresses(hosts: Sequence[str], port: int, tls_port: int) -> list[str]:
     """Both forms, TLS first: browsers take no other, and plain HTTP is taken by Kubo for private addresses."""
+    names = [name for host in dict.fromkeys(hosts) if (name := _name_of(host))][:HOSTS_MAX]
+    secure = [f"{name}/tcp/{tls_port}/tls/http" for name in names if tls_port]
+    return secure + [f"{name}/tcp/{port}/http" for name in names if port]
+
+
+def _name_of(host: str) -> str:
+    """How a multiaddr begins; empty for what none can have."""
     try:
-        version = ipaddress.ip_address(host).version
+        return f"/ip{'4' if ipaddress.ip_address(host).version == 4 else '6'}/{host}"
     except ValueError:
-        return []
-    name = f"/ip{'4' if version == 4 else '6'}/{host}/tcp"
-    return [*([f"{name}/{tls_port}/tls/http"] if tls_port else []), f"{name}/{port}/http"]
+        return f"/dns/{host}" if host and "/" not in host else ""
 
 
 def _filtered(record: Record, query: Mapping[str, str]) -> Record | None:

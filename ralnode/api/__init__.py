@@ -45,6 +45,7 @@ from ralnode.api.roles import (
     GossipOutput,
     Hint,
     Identity,
+    Listening,
     Member,
     MemberChanged,
     Metric,
@@ -62,7 +63,7 @@ from ralnode.api.roles import (
     Versions,
     VersionsHeard,
 )
-from ralnode.api.status import ClusterStatus, EventLine, Health, NodeStatus, PlanChange, SourceStatus
+from ralnode.api.status import ClusterStatus, EventLine, GatewayStatus, Health, NodeStatus, PlanChange, SourceStatus
 
 __all__ = [
     "API_VERSION",
@@ -80,6 +81,7 @@ __all__ = [
     "ExplainingPlanner",
     "FileSlice",
     "Gateway",
+    "GatewayStatus",
     "GaugingGossip",
     "Gossip",
     "GossipOutput",
@@ -89,6 +91,7 @@ __all__ = [
     "Holding",
     "Identity",
     "Instant",
+    "Listening",
     "Liveness",
     "LocalError",
     "Member",

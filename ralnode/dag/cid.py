@@ -104,6 +104,13 @@ def to_key(cid: bytes) -> bytes:
     return _LIFT + cid if is_v0(cid) else cid
 
 
+def to_v0(cid: bytes) -> bytes | None:
+    """The CIDv0 of the same block; None where there is none."""
+    if is_v0(cid):
+        return cid
+    return cid[2:] if cid.startswith(_DAG_PB_PREFIX) and len(cid) == _V0_BYTES + 2 else None
+
+
 def codec_of(cid: bytes) -> int:
     """RAW, DAG_PB, DAG_CBOR or any other number. Raises ValueError."""
     if cid.startswith(_RAW_PREFIX):

@@ -13,12 +13,15 @@ from ralnode.api import (
     BlockKey,
     ClusterStatus,
     Metric,
+    NodeInfo,
     Reading,
+    Root,
     Source,
     Storage,
     UnavailableError,
 )
 from ralnode.core.engine import Engine
+from ralnode.dag import cid
 from ralnode.host.blockfinder import BlockFinder, Wanted
 from ralnode.host.bounds import CHANGES_SECONDS_MIN
 
@@ -51,6 +54,19 @@ class Facade:
 
     def sources(self) -> Sequence[Source]:
         return self._node.engine.sources()
+
+    def nodes(self) -> Sequence[NodeInfo]:
+        engine = self._node.engine
+        others = [info for node in engine.live() if node != engine.me.id and (info := engine.node(node)) is not None]
+        return [engine.me, *others]
+
+    def holders(self, root: Root) -> Sequence[NodeInfo] | None:
+        engine = self._node.engine
+        forms = (root, cid.to_key(root), cid.to_v0(root))
+        source = next((found for form in forms if form and (found := engine.source(form)) is not None), None)
+        if source is None:
+            return None
+        return [info for info in self.nodes() if engine.holding(info.id, source.root).servable]
 
     def metrics(self) -> Sequence[Metric]:
         return self._node.metrics()

@@ -96,6 +96,7 @@ class Opening:
         self._close_later("the optional services", optional.stop, SERVICES_STOP_SECONDS)
         await self._open_optional(optional, around, works)
         return operations
+        await operations.tell_gateways()
 
     # --- what can be made without opening anything but the data directory -------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ralnode.api import (
     Address,
@@ -32,6 +32,7 @@ from ralnode.host.choose import Chosen
 from ralnode.host.commands.verifying import VerifyJob
 from ralnode.host.config import Config
 from ralnode.host.datadir import DataDir
+from ralnode.host.gateways import gateways_of, reachable_ports
 from ralnode.host.identity import NodeIdentity
 from ralnode.host.ingest import Ingest
 from ralnode.host.joincode import JoinCode
@@ -115,7 +116,8 @@ class Operations:
     # --- questions --------------------------------------------------------------------------------------------------
 
     def status(self) -> ClusterStatus:
-        return self.engine.status(clock(), self._rates.per_node)
+        status = self.engine.status(clock(), self._rates.per_node)
+        return replace(status, gateways=gateways_of(self._setup.roles))
 
     def metrics(self) -> Sequence[Metric]:
         """Every one stands in metering/table.py."""
@@ -225,13 +227,22 @@ class Operations:
     # --- what runs by itself ----------------------------------------------------------------------------------------
 
     async def watch_addresses(self, every_seconds: float) -> None:
-        """Returns never. Tells the cluster when this machine's addresses change (DHCP, a cable plugged in)."""
+        """Returns never. Tells the cluster when this machine's addresses change (DHCP, a cable plugged in), and when a
+        gateway of it comes up late."""
         while True:
             await asyncio.sleep(every_seconds)
             found = await asyncio.to_thread(self.addresses)
             if found != self.engine.me.addresses:
                 self._around.say("info", f"this node's address is now {found[0]}")
                 await self._around.inbox.put(NodeChanged(addresses=found))
+            await self.tell_gateways()
+
+    async def tell_gateways(self) -> None:
+        """Brings the gateway's ports in this node's record up to date."""
+        me = self.engine.me
+        port, tls_port = reachable_ports(gateways_of(self._setup.roles), me.addresses)
+        if (port, tls_port) != (me.gateway_port, me.gateway_tls_port):
+            await self._around.inbox.put(NodeChanged(gateway_port=port, gateway_tls_port=tls_port))
 
     def addresses(self) -> tuple[Address, ...]:
         """Where peers should dial this node's transport."""

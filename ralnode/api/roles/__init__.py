@@ -19,7 +19,7 @@ from ralnode.api.roles.gossip import (
 )
 from ralnode.api.roles.planner import ExplainingPlanner, Planner
 from ralnode.api.roles.storage import Reservation, Storage, VerifyProgress
-from ralnode.api.roles.surface import Gateway, Metric, NodeControl, Reading, Ui
+from ralnode.api.roles.surface import Gateway, Listening, Metric, NodeControl, Reading, Ui
 from ralnode.api.roles.transport import PeerService, Transport
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "GossipOutput",
     "Hint",
     "Identity",
+    "Listening",
     "Member",
     "MemberChanged",
     "Metric",

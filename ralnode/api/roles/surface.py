@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from ralnode.api.model import BlockKey, Source
-from ralnode.api.status import ClusterStatus
+from ralnode.api.model import BlockKey, NodeInfo, Root, Source
+from ralnode.api.status import ClusterStatus, GatewayStatus
 
 
 class Reading(Protocol):
@@ -35,6 +35,15 @@ class NodeControl(Protocol):
     def status(self) -> ClusterStatus: ...
 
     def sources(self) -> Sequence[Source]: ...
+
+    def nodes(self) -> Sequence[NodeInfo]:
+        """This node first, then the peers that are believed alive."""
+        ...
+
+    def holders(self, root: Root) -> Sequence[NodeInfo] | None:
+        """Those of `nodes` that have content of a source, as copies of their own or by reference; `root` in either version
+        of its CID. None: there is no such source."""
+        ...
 
     def changes(self) -> AsyncIterator[None]:
         """Yields when the status has changed, at most twice a second."""
@@ -86,3 +95,23 @@ class Gateway(Protocol):
 
 class Ui(Gateway, Protocol):
     """The status page."""
+@runtime_checkable
+class Listening(Protocol):
+    """A gateway that says where it listens. The node then tells the others, in its record."""
+
+    def listening(self) -> GatewayStatus:
+        """Now; without ports while it cannot listen."""
+        ...
+
+
+
+
+@runtime_checkable
+class ManagedUi(Protocol):
+    """A status page that people and programs sign in to."""
+
+    async def administer(self, action: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What only the owner of the machine may say, over the control socket. Actions: show, link, password (role,
+        password), remove_password (role), add_token (name, scopes, days), remove_token (name). Answers with what it has of
+        link, link_seconds, token, accounts, tokens (of id, name, scopes, expires_unix_ms). Raises RalnodeError."""
+        ...

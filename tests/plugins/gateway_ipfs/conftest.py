@@ -6,11 +6,10 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ralnode.api import BlockKey, Context, Settings, UnavailableError
+from ralnode.api import Address, BlockKey, Context, NodeInfo, Settings, UnavailableError
 from ralnode.dag import cid as cids
 from ralnode.dag.car import CarReader
 from ralnode.testing.fake_identity import FakeIdentity
@@ -52,8 +51,10 @@ class MemoryNode:
         self.asked_elsewhere = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.cluster: Any = None
-        self.known: list[Any] = []
+        self.me = NodeInfo(bytes([1]) * 32, "attic", 10**9, addresses=(Address("192.168.1.10", 10090),))
+        self.others: list[NodeInfo] = []
+        self.holding: dict[bytes, list[bytes]] = {}
+        """Root -> ids of the nodes that have blocks of it."""
 
     async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None:
         await self.gate.wait()
@@ -71,11 +72,12 @@ class MemoryNode:
             raise UnavailableError("no live node has it")
         return [block for block in found if block is not None]
 
-    def status(self) -> Any:
-        return self.cluster
+    def nodes(self) -> Sequence[NodeInfo]:
+        return [self.me, *self.others]
 
-    def sources(self) -> Sequence[Any]:
-        return self.known
+    def holders(self, root: bytes) -> Sequence[NodeInfo] | None:
+        having = self.holding.get(root)
+        return None if having is None else [node for node in self.nodes() if node.id in having]
 
     def add_car(self, name: str) -> list[str]:
         """The CIDs of its blocks."""
@@ -112,7 +114,7 @@ def node() -> MemoryNode:
 
 @pytest.fixture
 def options() -> IpfsOptions:
-    return IpfsOptions(port=0)
+    return IpfsOptions(port=0, tls=False)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ discovery = ["static"]
 gateway = {gateway}
 [gateway.ipfs]
 port = {port}
+tls_port = 0
 """
 
 

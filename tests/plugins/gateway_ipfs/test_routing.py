@@ -1,54 +1,72 @@
 """Routing V1: who is named for a CID, under which addresses, and what the filters leave."""
 
 import json
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from ralnode.api import Liveness
+from ralnode.api import Address, NodeInfo
 from ralnode.dag import cid as cids
 from ralnode_gateway_ipfs.options import IpfsOptions
 
-HERE, THERE, DEAD, EMPTY = (cids.peer_id(bytes([n]) * 32) for n in range(1, 5))
+HERE, THERE = (cids.peer_id(bytes([n]) * 32) for n in (1, 2))
 DATA = b"a file of the cluster"
 ROOT = cids.to_text(cids.make(cids.RAW, DATA))
 NOBODY = cids.to_text(cids.make(cids.RAW, b"nothing"))
 
 
-def member(name: str, host: str, **changes: Any) -> Any:
-    return SimpleNamespace(
-        **{"id": name, "is_me": False, "liveness": Liveness.ALIVE, "address": f"{host}:10090", **changes}
+def member(number: int, host: str, port: int = 0, tls_port: int = 0) -> NodeInfo:
+    return NodeInfo(
+        bytes([number]) * 32,
+        f"n{number}",
+        1,
+        addresses=(Address(host, 10090),),
+        gateway_port=port,
+        gateway_tls_port=tls_port,
     )
 
 
 @pytest.fixture(autouse=True)
 def cluster(node) -> None:
-    node.cluster = SimpleNamespace(
-        nodes=(
-            member(THERE, "192.168.1.11"),
-            member(HERE, "192.168.1.10", is_me=True),
-            member(DEAD, "192.168.1.12", liveness=Liveness.DEAD),
-            member(EMPTY, "192.168.1.13"),
-        ),
-        sources=(SimpleNamespace(root=ROOT, stored={HERE: "900", THERE: "009", DEAD: "999", EMPTY: "000"}),),
-    )
+    """Two hold the file; a third is alive and holds nothing; a fourth that held it has died, so nobody speaks of it."""
+    node.others = [member(2, "192.168.1.11", 8080, 8443), member(4, "192.168.1.13", 8080)]
+    node.holding = {cids.parse(ROOT): [bytes([1]) * 32, bytes([2]) * 32]}
 
 
 class TestSeveralGateways:
     @pytest.fixture
     def options(self) -> IpfsOptions:
-        return IpfsOptions(port=0, peers_port=8080, tls_port=8443)
+        return IpfsOptions(port=0, tls_port=0)
 
-    async def test_every_live_node_with_blocks_is_named_under_both_forms(self, client) -> None:
+    async def test_every_live_node_with_blocks_is_named_under_both_forms(self, client, gateway) -> None:
         answer = await client.ask(f"/routing/v1/providers/{ROOT}")
         assert answer.headers["content-type"] == "application/json"
         records = json.loads(answer.body)["Providers"]
         assert [(r["Schema"], r["ID"], r["Protocols"]) for r in records] == [
             ("peer", HERE, ["transport-ipfs-gateway-http"]), ("peer", THERE, ["transport-ipfs-gateway-http"]),
         ]  # fmt: skip
-        assert records[0]["Addrs"] == ["/ip4/127.0.0.1/tcp/8443/tls/http", f"/ip4/127.0.0.1/tcp/{client.port}/http"]
+        tls_port = gateway.listening().tls_port
+        assert records[0]["Addrs"] == [
+            f"/ip4/127.0.0.1/tcp/{tls_port}/tls/http",
+            f"/ip4/127.0.0.1/tcp/{client.port}/http",
+        ]
         assert records[1]["Addrs"] == ["/ip4/192.168.1.11/tcp/8443/tls/http", "/ip4/192.168.1.11/tcp/8080/http"]
+
+    async def test_a_node_with_several_addresses_is_named_under_each_but_no_more_than_kubo_takes(
+        self, client, node
+    ) -> None:
+        hosts = ["192.168.1.11", "fd00::11", "nas.example.org", "10.0.0.11", "10.0.0.12"]
+        node.others = [replace(node.others[0], addresses=tuple(Address(host, 10090) for host in hosts))]
+        records = json.loads((await client.ask(f"/routing/v1/providers/{ROOT}")).body)["Providers"]
+        names = ["/ip4/192.168.1.11", "/ip6/fd00::11", "/dns/nas.example.org", "/ip4/10.0.0.11"]
+        assert records[1]["Addrs"] == [
+            *(f"{name}/tcp/8443/tls/http" for name in names), *(f"{name}/tcp/8080/http" for name in names),
+        ]  # fmt: skip
+
+    async def test_a_public_gateway_is_named_under_its_other_addresses_too(self, client, node, gateway) -> None:
+        node.me = replace(node.me, gateway_port=client.port, gateway_tls_port=gateway.listening().tls_port)
+        (record,) = json.loads((await client.ask(f"/routing/v1/peers/{HERE}")).body)["Peers"]
+        assert [address.split("/")[2] for address in record["Addrs"]] == ["127.0.0.1", "192.168.1.10"] * 2
 
     @pytest.mark.parametrize(("query", "left"), [
         ("filter-addrs=tls", [["tls"], ["tls"]]),
@@ -71,7 +89,9 @@ async def test_one_record_a_line_for_kubo(client) -> None:
     assert [json.loads(line)["ID"] for line in answer.body.splitlines()] == [HERE, THERE]
 
 
-async def test_another_node_whose_gateway_is_unknown_has_no_address(client) -> None:
+async def test_another_node_whose_gateway_is_unknown_has_no_address(client, node) -> None:
+    """As every ralnode before 2026-11-22."""
+    node.others[0] = member(2, "192.168.1.11")
     records = json.loads((await client.ask(f"/routing/v1/providers/{ROOT}")).body)["Providers"]
     assert [len(record["Addrs"]) for record in records] == [1, 0]
     only = json.loads((await client.ask(f"/routing/v1/providers/{ROOT}?filter-addrs=http")).body)["Providers"]

@@ -288,7 +288,7 @@ async def test_nothing_is_ever_written(client, method) -> None:
 class TestBusy:
     @pytest.fixture
     def options(self) -> IpfsOptions:
-        return IpfsOptions(port=0, requests_max=2)
+        return IpfsOptions(port=0, tls=False, requests_max=2, requests_waiting_max=0)
 
     async def test_is_429_with_a_time_to_try_again(self, client, node) -> None:
         node.gate.clear()
@@ -300,7 +300,7 @@ class TestBusy:
 
 
 async def test_a_port_that_is_taken_is_told_and_does_not_keep_the_node_from_starting(gateway, again) -> None:
-    second = again(IpfsOptions(port=int(gateway.url.rsplit(":", 1)[1])))
+    second = again(IpfsOptions(tls=False, port=int(gateway.url.rsplit(":", 1)[1])))
     await second.start()
     with pytest.raises(LocalError, match="The node runs without it"):
         await second.wait()
@@ -315,7 +315,18 @@ async def test_a_gateway_can_be_stopped_and_started(gateway: IpfsGateway) -> Non
     assert gateway.url.startswith("http://127.0.0.1:")
 
 
-@pytest.mark.parametrize("options", [{"port": 70_000}, {"requests_max": 0}, {"connections_max": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"port": 70_000},
+        {"tls_port": -1},
+        {"port": 9, "tls_port": 9},
+        {"requests_max": 0},
+        {"connections_max": 0},
+        {"requests_waiting_max": -1},
+        {"tls_key": "/k.pem"},
+    ],
+)
 def test_options_that_make_no_sense_are_refused(again, options) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.ipfs"):
         again(IpfsOptions(**options))
