@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 50
 BUILT = ROOT / "dist/ralnode-dir/ralnode"
+ONE_FILE = ROOT / "dist/ralnode"
 
 
 @dataclass
@@ -83,6 +84,16 @@ def executable() -> Path:
 def newest_source() -> float:
     files = [ROOT / "pyproject.toml", *(ROOT / "ralnode").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
     return max(file.stat().st_mtime for file in files)
+
+
+@pytest.fixture(scope="session")
+def one_file() -> Path:
+    """RALNODE_FROZEN_FILE names another."""
+    named = os.environ.get("RALNODE_FROZEN_FILE")
+    path = Path(named or ONE_FILE).absolute()
+    if not path.exists() or (not named and path.stat().st_mtime < newest_source()):
+        pytest.skip("no executable in one file that is newer than the sources: `sh packaging/build onefile` makes one")
+    return path
 
 
 @pytest.fixture

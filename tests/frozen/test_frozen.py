@@ -39,7 +39,9 @@ def names(answer: dict[str, Any]) -> set[str]:
 
 
 def test_it_says_which_version_it_is_and_that_it_is_frozen(frozen: Frozen) -> None:
-    assert frozen.ok("--version").strip() == f"ralnode {__version__}"
+    first, second = frozen.ok("--version").splitlines()
+    assert first == f"ralnode {__version__}"
+    assert second.endswith(" or newer"), "the oldest glibc that it runs with"
     assert frozen.json("version")["frozen"] is True
 
 
