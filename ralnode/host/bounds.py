@@ -85,6 +85,9 @@ COMMAND_BYTES_MAX: Final = 16 * MIB
 WATCHDOG_STORE_SECONDS_MAX: Final = 30.0
 """How long the store may take to answer before the watchdog is no longer pinged."""
 
+WATCHDOG_WRITE_FACTOR: Final = 5
+"""How many times the watchdog's time a write may take: a slow disk in heavy use stalls for a minute, a hang never ends."""
+
 BLOCK_SECONDS_MAX: Final = 10.0
 """For one block from one peer before the next one is asked."""
 

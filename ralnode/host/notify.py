@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -12,6 +13,7 @@ from ralnode.host.bounds import (
     START_SECONDS_MAX,
     STATUS_SECONDS,
     WATCHDOG_STORE_SECONDS_MAX,
+    WATCHDOG_WRITE_FACTOR,
 )
 
 
@@ -54,20 +56,35 @@ class Notifier:
             await asyncio.sleep(every_seconds)
 
     async def watch(
-        self, store_answers: Callable[[], Awaitable[object]], store_seconds_max: float = WATCHDOG_STORE_SECONDS_MAX
+        self,
+        store_reads: Callable[[], Awaitable[object]],
+        store_writes: Callable[[], Awaitable[object]],
+        store_seconds_max: float = WATCHDOG_STORE_SECONDS_MAX,
     ) -> None:
-        """Pings at half the watchdog's time while the event loop (this runs on it) and the store answer. Returns at once
-        without a watchdog."""
+        """Pings at half the watchdog's time while the event loop (this runs on it) and the store's threads answer. Returns at
+        once without a watchdog. Writes may take longer, since a slow disk is no hang."""
         if self.watchdog_seconds is None:
             return
-        while True:
-            try:
-                async with asyncio.timeout(min(store_seconds_max, self.watchdog_seconds)):
-                    await store_answers()
-                self.ping()
-            except (TimeoutError, RalnodeError):
-                self.status("the block store does not answer")
-            await asyncio.sleep(self.watchdog_seconds / 2)
+        write = _Probe(store_writes)
+        try:
+            while True:
+                await self._look(store_reads, write, min(store_seconds_max, self.watchdog_seconds))
+                await asyncio.sleep(self.watchdog_seconds / 2)
+        finally:
+            write.cancel()
+
+    async def _look(self, store_reads: Callable[[], Awaitable[object]], write: _Probe, seconds_max: float) -> None:
+        assert self.watchdog_seconds is not None
+        try:
+            async with asyncio.timeout(seconds_max):
+                await store_reads()
+        except (TimeoutError, RalnodeError):
+            self.status("the block store does not answer")
+            return
+        if write.waited_seconds() <= WATCHDOG_WRITE_FACTOR * self.watchdog_seconds:
+            self.ping()
+        else:
+            self.status("the block store does not write")
 
     def _send(self, message: str) -> None:
         if not self._address:
@@ -78,3 +95,28 @@ class Notifier:
                 out.sendto(message.encode(), self._address)
         except OSError:
             return  # systemd went away or its queue is full: no reason to stop serving
+
+
+class _Probe:
+    """Something that is asked again and again, one call at a time, and how long the present call has waited."""
+
+    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
+        self._ask = ask
+        self._task: asyncio.Task[object] | None = None
+        self._since = 0.0
+
+    def waited_seconds(self) -> float:
+        """Asks anew when the last call has come back; with an error too: a full or read-only store answers."""
+        now = asyncio.get_running_loop().time()
+        if self._task is None or self._task.done():
+            self._task, self._since = asyncio.ensure_future(self._call()), now
+        return now - self._since
+
+    async def _call(self) -> object:
+        with contextlib.suppress(RalnodeError):
+            return await self._ask()
+        return None
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final
 
 from ralnode.api import Address, Hint, NodeId, Settings, UnavailableError
 from ralnode.core.engine import Engine
@@ -49,6 +50,9 @@ from ralnode.host.rates import Rates
 from ralnode.host.reading import Reader
 from ralnode.host.supervise import guarded_start, run_essential
 from ralnode.host.tasks import Tasks
+
+_PROBE: Final = b"node/watchdog"
+"""A document that never exists: reading and removing it goes through the store's threads and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,9 @@ class Opening:
         for name, work in essential.items():
             self._core.spawn(name, run_essential(name, work))
         notifier = self._given.notifier
-        self._core.spawn("watchdog", notifier.watch(lambda: around.storage.load_state(b"node/watchdog")))
+        storage = around.storage
+        reads, writes = (lambda: storage.load_state(_PROBE)), (lambda: storage.save_state({_PROBE: None}))
+        self._core.spawn("watchdog", notifier.watch(reads, writes))
         self._core.spawn("status line", notifier.tell(lambda: operations.status().sentence))
 
     async def _answer_command(self, peer: NodeId, body: bytes) -> bytes:

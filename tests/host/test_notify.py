@@ -79,11 +79,19 @@ async def test_systemd_is_asked_for_patience_while_the_node_opens(systemd: tuple
 async def test_without_a_watchdog_there_is_no_ping(text: str) -> None:
     notifier = Notifier({"WATCHDOG_USEC": text})
     assert notifier.watchdog_seconds is None
-    await asyncio.wait_for(notifier.watch(never), 1)
+    await asyncio.wait_for(notifier.watch(never, never), 1)
 
 
 async def never() -> None:
     await asyncio.Event().wait()
+
+
+async def answers() -> None:
+    await asyncio.sleep(0)
+
+
+async def fails() -> None:
+    raise StorageError("EIO")
 
 
 async def test_the_watchdog_is_pinged_while_the_store_answers(systemd: tuple[Systemd, dict[str, str]]) -> None:
@@ -91,10 +99,7 @@ async def test_the_watchdog_is_pinged_while_the_store_answers(systemd: tuple[Sys
     listener, environ = systemd
     notifier = Notifier({**environ, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"})
 
-    async def answers() -> None:
-        await asyncio.sleep(0)
-
-    task = asyncio.create_task(notifier.watch(answers))
+    task = asyncio.create_task(notifier.watch(answers, answers))
     heard: list[str] = []
     async with asyncio.timeout(5):
         while heard.count("WATCHDOG=1") < 3:
@@ -110,10 +115,7 @@ async def test_no_ping_is_sent_while_the_store_does_not_answer(
     listener, environ = systemd
     notifier = Notifier({**environ, "WATCHDOG_USEC": "20000"})
 
-    async def fails() -> None:
-        raise StorageError("EIO")
-
-    task = asyncio.create_task(notifier.watch(never if kind == "hangs" else fails))
+    task = asyncio.create_task(notifier.watch(never if kind == "hangs" else fails, fails))
     heard: list[str] = []
     async with asyncio.timeout(5):
         while not heard:
@@ -122,3 +124,31 @@ async def test_no_ping_is_sent_while_the_store_does_not_answer(
     await asyncio.sleep(0.05)
     task.cancel()
     assert {*heard, *listener.heard()} == {"STATUS=the block store does not answer"}
+
+
+async def test_the_ping_ends_when_a_write_never_comes_back(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = systemd
+    notifier = Notifier({**environ, "WATCHDOG_USEC": "20000"})
+    task = asyncio.create_task(notifier.watch(answers, never))
+    heard: list[str] = []
+    async with asyncio.timeout(5):
+        while "STATUS=the block store does not write" not in heard:
+            await asyncio.sleep(0.005)
+            heard += listener.heard()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    assert heard[0] == "WATCHDOG=1", "a slow disk is no hang"
+    assert "WATCHDOG=1" not in listener.heard()
+
+
+async def test_a_store_that_refuses_to_write_is_alive(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    """It is full, or read-only: a state that no restart heals."""
+    listener, environ = systemd
+    task = asyncio.create_task(Notifier({**environ, "WATCHDOG_USEC": "20000"}).watch(answers, fails))
+    heard: list[str] = []
+    async with asyncio.timeout(5):
+        while heard.count("WATCHDOG=1") < 20:
+            await asyncio.sleep(0.005)
+            heard += listener.heard()
+    task.cancel()
+    assert set(heard) == {"WATCHDOG=1"}
