@@ -47,6 +47,8 @@ WORDS: Final = (
     Word("capacity", "Show or change how much disk a node gives.", NODE),
     Word("verify", "Check every block on disk against its hash.", NODE),
     Word("rebuild-index", "Make the index of the block store anew; the node must be stopped.", NODE),
+    Word("backup", "Write down what of this node cannot be had again from the others.", NODE),
+    Word("restore", "Make a lost node anew from its backup.", NODE),
     Word("plugins", "List the plugins found, and every refusal with its reason.", NODE),
     Word("doctor", "Examine this machine and its configuration; say what to mend.", NODE),
     Word("install", "Make this executable a service of this machine.", NODE),

@@ -20,6 +20,8 @@ RESERVED: Final = PREFIX + b"reserved"
 _RECORD: Final = PREFIX + b"record/"
 _AUTHOR: Final = PREFIX + b"author/"
 _VERSION: Final = 1
+RESTORE_STEP: Final = 1_000_000
+"""More numbers than a node uses in the life of a backup: ten records a minute for two months."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,14 @@ def load(documents: Mapping[bytes, bytes]) -> Loaded:
     if RESERVED in documents:
         loaded.reserved = _load_reserved(documents[RESERVED])
     return loaded
+
+
+def restored(documents: Mapping[bytes, bytes], me: NodeId) -> dict[bytes, bytes]:
+    """The documents of a backup as a node may start from them, though it has gone on after the backup was made: its own
+    numbers begin far above all that it may have used since, and peers are asked for all its own records anew."""
+    found = {name: data for name, data in documents.items() if name.startswith(PREFIX) and name != author_name(me)}
+    reserved = _load_reserved(found[RESERVED]) if RESERVED in found else 0
+    return {**found, RESERVED: encode_reserved(reserved + RESTORE_STEP)}
 
 
 def _load_record(loaded: Loaded, name: bytes, envelope: bytes) -> None:

@@ -26,6 +26,7 @@ from ralnode.core.events import Event, HoldingFound, NodeChanged, PeerHinted, So
 from ralnode.host.addresses import addresses_of
 from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
 from ralnode.host.assembly import Surroundings, Works
+from ralnode.host.backup.collecting import Origin as BackupOrigin
 from ralnode.host.bounds import AWAY_SPREAD_SECONDS, SETTLE_SECONDS_MAX, STOP_DELAY_SECONDS
 from ralnode.host.building import Roles
 from ralnode.host.choose import Chosen
@@ -107,6 +108,11 @@ class Operations:
     @property
     def planner(self) -> Planner:
         return self._setup.roles.planner
+
+    @property
+    def origin(self) -> BackupOrigin:
+        """For backups."""
+        return BackupOrigin(self._setup.identity, self._setup.data.path, self._setup.config)
 
     @property
     def default_copies(self) -> int:

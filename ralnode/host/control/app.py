@@ -28,6 +28,7 @@ from starlette.routing import Route as StarletteRoute
 
 from ralnode.api import NotFoundError, RalnodeError, UsageError
 from ralnode.host.commands import Origin, dispatch
+from ralnode.host.control.backups import Backups
 from ralnode.host.control.downloads import Downloads
 from ralnode.host.control.ports import ControlNode
 from ralnode.host.control.streams import Route, status_of
@@ -40,7 +41,7 @@ PARAMS_BYTES_MAX: Final = 64 * 1024
 
 def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
     """The ASGI app of one node's control socket."""
-    downloads, uploads = Downloads(node.control), Uploads(node)
+    downloads, uploads, backups = Downloads(node.control), Uploads(node), Backups(node)
 
     async def command(request: Request) -> Response:
         params = await _params(request)
@@ -65,6 +66,7 @@ def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
         StarletteRoute("/v1/list", Route(downloads.list, reads_body=False), methods=["GET"]),
         StarletteRoute("/v1/watch", Route(downloads.watch, reads_body=False), methods=["GET"]),
         StarletteRoute("/v1/export", Route(downloads.export, reads_body=False), methods=["GET"]),
+        StarletteRoute("/v1/backup", Route(backups.backup, reads_body=False), methods=["GET"]),
         StarletteRoute("/v1/add", Route(uploads.add, reads_body=True), methods=["POST"]),
         StarletteRoute("/v1/add-offsets", Route(uploads.offsets, reads_body=True), methods=["POST"]),
         StarletteRoute("/v1/add-path", Route(uploads.add_path, reads_body=False), methods=["POST"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from ralnode.api import Holding, NodeControl, Reading, Source
+from ralnode.host.backup.collecting import Origin
 from ralnode.host.commands import CommandNode
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import Ingest
@@ -23,6 +24,15 @@ class ControlNode(CommandNode, Protocol):
 
     @property
     def dag(self) -> DagIndex: ...
+
+    @property
+    def origin(self) -> Origin:
+        """For backups: identity, data folder, configuration."""
+        ...
+
+    def say(self, level: str, text: str) -> None:
+        """A line for the event log; `level` is info, warning or error."""
+        ...
 
     @property
     def default_copies(self) -> int:
