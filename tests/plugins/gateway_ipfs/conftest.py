@@ -4,10 +4,18 @@ import asyncio
 import http.client
 import logging
 import random
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 
 from ralnode.api import Address, BlockKey, Context, NodeInfo, Settings, UnavailableError
 from ralnode.dag import cid as cids
@@ -102,6 +110,106 @@ class Client:
             connection.close()
 
 
+@dataclass
+class Response:
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    is_whole: bool = False
+    reset: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_whole or self.reset is not None
+
+
+class Http2Client:
+    """Blocking: as polite or as rude as a test wants it."""
+
+    def __init__(self, port: int, alpn: str = "h2") -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols([alpn])
+        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20))
+        self.h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.responses: dict[int, Response] = {}
+        self.ended: ConnectionTerminated | None = None
+        self.is_closed = False
+        self.opens_windows = True
+
+    def __enter__(self) -> Self:
+        self.h2.initiate_connection()
+        self.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    @property
+    def certificate(self) -> bytes:
+        found = self.socket.getpeercert(binary_form=True)
+        assert found is not None
+        return found
+
+    def flush(self) -> None:
+        self.socket.sendall(self.h2.data_to_send())
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> int:
+        stream = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "localhost")]
+        self.h2.send_headers(
+            stream, [*pseudo, *((k.replace("_", "-"), v) for k, v in headers.items())], end_stream=True
+        )
+        self.responses[stream] = Response()
+        return stream
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Response:
+        found = self.responses[self.ask(path, method, **headers)]
+        self.until(lambda: found.is_over)
+        return found
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Reads until then, or until the server has closed."""
+        self.flush()
+        while not done() and not self.is_closed:
+            try:
+                data = self.socket.recv(1 << 18)
+            except (ConnectionError, ssl.SSLError):
+                data = b""
+            if not data:
+                self.is_closed = True
+                return
+            for event in self.h2.receive_data(data):
+                self._take(event)
+            if not self.is_closed and self.ended is None:
+                self.flush()
+
+    def until_closed(self) -> ErrorCodes | int | None:
+        """The code of the server's GOAWAY, None if it left without a word."""
+        self.until(lambda: self.ended is not None)
+        return self.ended.error_code if self.ended else None
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, ConnectionTerminated):
+            self.ended = event
+        stream = getattr(event, "stream_id", None)
+        found = self.responses.get(stream) if stream else None
+        if found is None:
+            return
+        if isinstance(event, ResponseReceived):
+            fields = dict(event.headers)
+            found.status = int(fields.pop(":status"))
+            found.headers = {str(k): str(v) for k, v in fields.items()}
+        elif isinstance(event, DataReceived):
+            found.body += event.data
+            if self.opens_windows:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, StreamEnded):
+            found.is_whole = True
+        elif isinstance(event, StreamReset):
+            found.reset = event.error_code
+
+
 def context(node: MemoryNode, folder: Path) -> Context:
     settings = Settings("attic", "home", "", folder, "127.0.0.1", 0, 0, 0, 10**9, 0, ())
     return Context(settings, FakeIdentity("attic"), node, logging.getLogger("t"), random.Random(1), 1)  # type: ignore[arg-type]
@@ -136,3 +244,9 @@ def client(gateway: IpfsGateway) -> Client:
 def again(node: MemoryNode, tmp_path: Path) -> Callable[[IpfsOptions], IpfsGateway]:
     """Another gateway of the same node."""
     return lambda options: IpfsGateway(context(node, tmp_path), options)
+
+
+@pytest.fixture
+def http2(gateway: IpfsGateway) -> Callable[[], Http2Client]:
+    """Another connection to the gateway's port for TLS."""
+    return lambda: Http2Client(gateway.listening().tls_port)

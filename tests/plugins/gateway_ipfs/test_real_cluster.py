@@ -108,7 +108,38 @@ async def test_a_node_serves_over_http_what_only_others_hold(tmp_path: Path) -> 
         assert sum(len(block.data) for block in blocks if cids.codec_of(block.key) == cids.RAW) == SIZE_BYTES
         for block in blocks:
             assert await get(f"{url}/ipfs/{cids.to_text(block.key)}?format=raw") == block.data
+        (gateway,) = b.status().gateways
+        assert (gateway.port, len(gateway.fingerprint)) == (port, 95)
         records = json.loads(await get(f"{url}/routing/v1/providers/{root}"))["Providers"]
-        assert cids.peer_id(b.engine.me.id) == records[0]["ID"]
-        assert records[0]["Addrs"] == [f"/ip4/127.0.0.1/tcp/{port}/http"]
+        assert [record["ID"] for record in records] == [cids.peer_id(n.engine.me.id) for n in (b, a)]
+        tls, plain = records[0]["Addrs"]
+        assert plain == f"/ip4/127.0.0.1/tcp/{port}/http"
+        assert records[1]["Addrs"] == [], "it has no gateway"
+        assert (tls, plain) == (f"/ip4/127.0.0.1/tcp/{gateway.tls_port}/tls/http", f"/ip4/127.0.0.1/tcp/{port}/http")
         assert b.storage.usage().used_bytes < SIZE_BYTES // 2
+        await until(lambda: a.engine.node(b.engine.me.id).gateway_tls_port == gateway.tls_port)
+
+
+async def test_every_holder_is_announced_with_the_address_of_its_gateway(tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(random.Random(2).randbytes(3_000_000))
+    async with AsyncExitStack() as stack:
+        a = await start(stack, tmp_path / "a", "100 MB", port=(port := free_port()))
+        b = await start(stack, tmp_path / "b", "100 MB", a.join_code(), free_port())
+        c = await start(stack, tmp_path / "c", "100 MB", a.join_code())
+        added = await a.ingest.add_path(tmp_path / "film", AddOptions(copies=3))
+        await a.publish(added.source, added.holding)
+        root = added.source.root
+
+        async def named() -> dict[str, list[str]]:
+            answer = await get(f"http://127.0.0.1:{port}/routing/v1/providers/{cids.to_text(root)}")
+            return {each["ID"]: each["Addrs"] for each in json.loads(answer)["Providers"]}
+
+        def shown(node: Operations) -> list[str]:
+            at = "/ip4/127.0.0.1/tcp"
+            return [x for g in node.status().gateways for x in (f"{at}/{g.tls_port}/tls/http", f"{at}/{g.port}/http")]
+
+        wanted = {cids.peer_id(node.engine.me.id): shown(node) for node in (a, b, c)}
+        assert list(map(len, wanted.values())) == [2, 2, 0]
+        async with asyncio.timeout(40):
+            while await named() != wanted:
+                await asyncio.sleep(0.05)
