@@ -36,6 +36,7 @@ from ralnode.api.model import (
     View,
 )
 from ralnode.api.roles import (
+    Content,
     Context,
     Discovery,
     ExplainingPlanner,
@@ -46,6 +47,7 @@ from ralnode.api.roles import (
     Hint,
     Identity,
     Listening,
+    ManagedUi,
     Member,
     MemberChanged,
     Metric,
@@ -75,6 +77,7 @@ __all__ = [
     "BlockSet",
     "ClusterStatus",
     "ConfigError",
+    "Content",
     "Context",
     "Discovery",
     "EventLine",
@@ -94,6 +97,7 @@ __all__ = [
     "Listening",
     "Liveness",
     "LocalError",
+    "ManagedUi",
     "Member",
     "MemberChanged",
     "Metric",

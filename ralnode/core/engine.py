@@ -295,7 +295,9 @@ class Engine(EngineState):
     # --- this node's record -----------------------------------------------------------------------------------------
 
     def _node_changed(self, event: ev.NodeChanged, now: Instant) -> list[Effect]:
-        names = ("capacity_bytes", "addresses", "page_url", "away_until_ms", "gateway_port", "gateway_tls_port")
+        names = (
+            "capacity_bytes", "addresses", "page_url", "away_until_ms", "draining", "gateway_port", "gateway_tls_port",
+        )  # fmt: skip
         changes: dict[str, Any] = {name: getattr(event, name) for name in names}
         self.me = replace(self.me, **{name: value for name, value in changes.items() if value is not None})
         self._publish_node(now)

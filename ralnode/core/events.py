@@ -144,6 +144,7 @@ class NodeChanged:
     addresses: tuple[Address, ...] | None = None
     page_url: str | None = None
     away_until_ms: int | None = None
+    draining: bool | None = None
     gateway_port: int | None = None
     gateway_tls_port: int | None = None
 

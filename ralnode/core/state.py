@@ -199,6 +199,8 @@ class EngineState:
         )
 
     def _activity(self) -> str:
+        if self.me.draining:
+            return "draining"
         if not self._membership.live_others():
             return "looking for peers"
         if self._interiors.count:

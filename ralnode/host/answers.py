@@ -296,3 +296,62 @@ class AddedAnswer:
     is_directory: bool
     is_linked: bool
     reused_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a change would do; nothing was changed. `target` is the name to be typed by whoever means it."""
+
+    action: str
+    target: str
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+    """Why it would be refused; empty when it would not."""
+    moved_bytes: int = 0
+    """Newly copied to some node because of it."""
+    is_moved_least: bool = False
+    """There was no time to plan for all nodes: `moved_bytes` is a lower bound."""
+    copies_min: int = 0
+    """The lowest count of copies of any block on live nodes while it is done."""
+    unreachable_count: int = 0
+    """Blocks that no live node could serve afterwards, and some node can now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAnswer:
+    """How far a node's draining is. It serves what it has until it is stopped."""
+
+    node: str
+    draining: bool
+    waiting_count: int
+    """Blocks here that lack copies on nodes that stay."""
+    waiting_bytes: int
+
+    @property
+    def is_done(self) -> bool:
+        return self.draining and not self.waiting_count
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLine:
+    """A token for programs, without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    expires_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """What came of telling the status page who may sign in. Secrets are shown once, here."""
+
+    page_url: str
+    link: str = ""
+    """A one-time link."""
+    link_seconds: int = 0
+    token: str = ""
+    accounts: tuple[str, ...] = ()
+    """Roles that have a password."""
+    tokens: tuple[TokenLine, ...] = ()

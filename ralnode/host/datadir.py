@@ -82,6 +82,13 @@ class DataDir:
         """From now on, until the configuration says something new."""
         self._write(capacity_bytes=capacity_bytes)
 
+    def is_draining(self) -> bool:
+        return bool(self._facts.get("draining", False))
+
+    def declare_draining(self, draining: bool) -> None:
+        """Until it is taken back, also after a restart."""
+        self._write(draining=draining)
+
     def hints(self) -> list[Address]:
         """Addresses at which peers were once said to listen, latest first."""
         return [Address(str(host), int(port)) for host, port in self._facts.get("hints", [])]

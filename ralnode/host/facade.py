@@ -12,6 +12,7 @@ from typing import Any
 from ralnode.api import (
     BlockKey,
     ClusterStatus,
+    Content,
     Metric,
     NodeInfo,
     Reading,
@@ -38,6 +39,9 @@ class Open:
     open: Callable[[str], Awaitable[Reading]]
     command: Callable[[str, Mapping[str, Any], str | None], Awaitable[Mapping[str, Any]]]
     change_count: Callable[[], int]
+    add: Callable[[Content, AsyncIterator[bytes]], Awaitable[Mapping[str, Any]]]
+    resume_offset: Callable[[Content], Awaitable[int]]
+    say: Callable[[str, str], None]
 
 
 class Facade:
@@ -103,6 +107,15 @@ class Facade:
 
     async def command(self, name: str, params: Mapping[str, Any], node: str | None = None) -> Mapping[str, Any]:
         return await self._node.command(name, params, node)
+
+    async def add(self, content: Content, pieces: AsyncIterator[bytes]) -> Mapping[str, Any]:
+        return await self._node.add(content, pieces)
+
+    async def resume_offset(self, content: Content) -> int:
+        return await self._node.resume_offset(content)
+
+    def note(self, level: str, text: str) -> None:
+        self._node.say(level, text)
 
     @property
     def _node(self) -> Open:

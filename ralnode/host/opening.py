@@ -10,7 +10,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ralnode.api import Address, Hint, NodeId, Settings, UnavailableError
@@ -32,6 +32,7 @@ from ralnode.host.choose import Chosen
 from ralnode.host.closing import bounded
 from ralnode.host.commands import Origin, answer, dispatch
 from ralnode.host.config import Config
+from ralnode.host.contributing import Contributions
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.datadir import DataDir
 from ralnode.host.facade import Facade, Open
@@ -99,8 +100,8 @@ class Opening:
         operations = await self._open_core(setup, around, works, meters, optional, lost)
         self._close_later("the optional services", optional.stop, SERVICES_STOP_SECONDS)
         await self._open_optional(optional, around, works)
-        return operations
         await operations.tell_gateways()
+        return operations
 
     # --- what can be made without opening anything but the data directory -------------------------------------------
 
@@ -118,16 +119,14 @@ class Opening:
     def _make_engine(self, setup: Setup, settings: Settings, gossip_port: int) -> Engine:
         node, roles = self._given.config.node, setup.roles
         addresses = addresses_of(settings.listen_host, roles.transport.port, node.announce)
-        me = info_of(setup.identity.id, settings, addresses, gossip_port)
+        me = replace(info_of(setup.identity.id, settings, addresses, gossip_port), draining=setup.data.is_draining())
         dice = random.Random(secrets.randbits(64))
         listening = Address(settings.listen_host, gossip_port)
         return Engine(me, setup.identity, roles.gossip, engine_options(node, roles.planner), dice, listening)
 
     # --- what opens -------------------------------------------------------------------------------------------------
 
-    async def _open_transport(
-        self, setup: Setup, settings: Settings, around: Surroundings, meters: Meters
-    ) -> Works:
+    async def _open_transport(self, setup: Setup, settings: Settings, around: Surroundings, meters: Meters) -> Works:
         """Before the engine is made, since the port that was bound stands in this node's record. What peers ask meanwhile
         waits in the inbox."""
         service = PeerAnswers(around.exchanges, around.storage, around.dag, self._answer_command, meters)
@@ -197,6 +196,7 @@ class Opening:
 
 def _speaking_for(operations: Operations, works: Works) -> Open:
     finder = BlockFinder(operations.storage, operations.transport, works.engine, operations.dag)
+    contributions = Contributions(operations)
     return Open(
         engine=works.engine,
         storage=operations.storage,
@@ -206,6 +206,9 @@ def _speaking_for(operations: Operations, works: Works) -> Open:
         open=Reader(finder, works.engine).open,
         command=lambda name, params, to: dispatch(operations, name, params, to, Origin.PAGE),
         change_count=lambda: works.shell.change_count,
+        add=contributions.add,
+        resume_offset=contributions.resume_offset,
+        say=operations.say,
     )
 
 

@@ -24,12 +24,13 @@ from ralnode.api import (
 from ralnode.core.engine import Engine
 from ralnode.core.events import Event, HoldingFound, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
 from ralnode.host.addresses import addresses_of
-from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
+from ralnode.host.answers import ConfigAnswer, ConfigRow, PageAnswer, PluginLine, PluginsAnswer, RefusedLine
 from ralnode.host.assembly import Surroundings, Works
 from ralnode.host.backup.collecting import Origin as BackupOrigin
 from ralnode.host.bounds import AWAY_SPREAD_SECONDS, SETTLE_SECONDS_MAX, STOP_DELAY_SECONDS
 from ralnode.host.building import Roles
 from ralnode.host.choose import Chosen
+from ralnode.host.commands.params import PageParams
 from ralnode.host.commands.verifying import VerifyJob
 from ralnode.host.config import Config
 from ralnode.host.datadir import DataDir
@@ -40,6 +41,7 @@ from ralnode.host.joincode import JoinCode
 from ralnode.host.metering import cluster, process
 from ralnode.host.metering.meters import Meters
 from ralnode.host.metering.table import sample
+from ralnode.host.pageadmin import page_of, tell
 from ralnode.host.parts import clock
 from ralnode.host.plugins import PluginSet
 from ralnode.host.rates import Rates
@@ -215,6 +217,23 @@ class Operations:
         await self._around.inbox.put(NodeChanged(capacity_bytes=capacity_bytes))
         self._around.usage.changed()
 
+    async def set_draining(self, draining: bool) -> None:
+        """In the node record, and written down for the next start."""
+        self._setup.data.declare_draining(draining)
+        await self._around.inbox.put(NodeChanged(draining=draining))
+
+    async def tell_page(self, params: PageParams) -> PageAnswer:
+        """Raises NotFoundError when this node has no page that people sign in to."""
+        answer = await tell(page_of(self._setup.roles), params)
+        await self.tell_page_url()
+        return answer
+
+    async def tell_page_url(self) -> None:
+        """Brings the page's address in this node's record up to date: it moves to the LAN when it gets a password."""
+        pages = self._setup.roles.ui
+        if pages and pages[0].service.url != self.engine.me.page_url:
+            await self._around.inbox.put(NodeChanged(page_url=pages[0].service.url))
+
     def hint(self, addresses: Sequence[Address]) -> None:
         """Tells the engine, and remembers for the next start, where a peer may listen."""
         self._setup.data.remember_hints(addresses)
@@ -242,6 +261,7 @@ class Operations:
                 self._around.say("info", f"this node's address is now {found[0]}")
                 await self._around.inbox.put(NodeChanged(addresses=found))
             await self.tell_gateways()
+            await self.tell_page_url()
 
     async def tell_gateways(self) -> None:
         """Brings the gateway's ports in this node's record up to date."""

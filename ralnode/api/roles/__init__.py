@@ -19,10 +19,11 @@ from ralnode.api.roles.gossip import (
 )
 from ralnode.api.roles.planner import ExplainingPlanner, Planner
 from ralnode.api.roles.storage import Reservation, Storage, VerifyProgress
-from ralnode.api.roles.surface import Gateway, Listening, Metric, NodeControl, Reading, Ui
+from ralnode.api.roles.surface import Content, Gateway, Listening, ManagedUi, Metric, NodeControl, Reading, Ui
 from ralnode.api.roles.transport import PeerService, Transport
 
 __all__ = [
+    "Content",
     "Context",
     "Discovery",
     "ExplainingPlanner",
@@ -33,6 +34,7 @@ __all__ = [
     "Hint",
     "Identity",
     "Listening",
+    "ManagedUi",
     "Member",
     "MemberChanged",
     "Metric",

@@ -66,7 +66,35 @@ class NodeControl(Protocol):
         """Runs a control command here or on the node named. Raises RalnodeError."""
         ...
 
+    async def add(self, content: Content, pieces: AsyncIterator[bytes]) -> Mapping[str, Any]:
+        """Adds a file that is streamed in: `pieces` from `content.offset` on, in pieces of any size, memory bounded. Returns
+        root (CID as text), name, size_bytes, leaf_count. Raises StorageFullError before the first piece is taken,
+        UsageError when the length is not what was said; what came by then stays for `resume_offset`."""
+        ...
+
+    async def resume_offset(self, content: Content) -> int:
+        """How many bytes of it, from its beginning, are here of an `add` that was cut off."""
+        ...
+
+    def note(self, level: str, text: str) -> None:
+        """A line for the event log; `level` is info, warning or error."""
+        ...
+
     def metrics(self) -> Sequence[Metric]: ...
+
+
+class Content(NamedTuple):
+    """A file that somebody brings. `origin` and `mtime_ns` are how it is known again when the upload was cut off."""
+
+    name: str
+    """Of the source that it becomes."""
+    size_bytes: int
+    origin: str = ""
+    mtime_ns: int = 0
+    offset: int = 0
+    """0, or what `resume_offset` said."""
+    copies: int | None = None
+    """None: as many as the node's configuration says."""
 
 
 class Metric(NamedTuple):
@@ -93,8 +121,6 @@ class Gateway(Protocol):
     def url(self) -> str: ...
 
 
-class Ui(Gateway, Protocol):
-    """The status page."""
 @runtime_checkable
 class Listening(Protocol):
     """A gateway that says where it listens. The node then tells the others, in its record."""
@@ -104,6 +130,8 @@ class Listening(Protocol):
         ...
 
 
+class Ui(Gateway, Protocol):
+    """The status page."""
 
 
 @runtime_checkable

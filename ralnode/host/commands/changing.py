@@ -1,4 +1,4 @@
-"""Commands that change something: remove a source, the capacity, stop, tell of a peer, invite, verify."""
+"""Commands that change something: remove a source, the capacity, drain, stop, tell of a peer, invite, verify, sign-in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ import os
 from ralnode.api import NotFoundError, RefusedError
 from ralnode.dag import cid
 from ralnode.host import answers
+from ralnode.host.commands import standing
 from ralnode.host.commands.lookup import find_source
-from ralnode.host.commands.params import CapacityParams, HintParams, Nothing, SourceParams, StopParams, VerifyParams
+from ralnode.host.commands.params import (
+    CapacityParams,
+    DrainParams,
+    HintParams,
+    Nothing,
+    PageParams,
+    SourceParams,
+    StopParams,
+    VerifyParams,
+)
 from ralnode.host.commands.ports import CommandNode
 
 
@@ -40,6 +50,26 @@ async def stop(node: CommandNode, params: StopParams) -> answers.StopAnswer:
     return answers.StopAnswer(node.engine.me.name, away_seconds, os.getpid())
 
 
+async def drain(node: CommandNode, params: DrainParams) -> answers.DrainAnswer:
+    """Begins, ends or shows it. The node serves on; only plans leave it out. Raises RefusedError when nobody else is there."""
+    engine = node.engine
+    if params.draining and not engine.me.draining:
+        if not standing.staying(engine):
+            raise RefusedError(
+                f"cannot drain {engine.me.name}: there is no other live node that could take its blocks. Nothing was changed"
+            )
+        await node.set_draining(True)
+    elif params.draining is False and engine.me.draining:
+        await node.set_draining(False)
+    draining = engine.me.draining if params.draining is None else params.draining
+    return answers.DrainAnswer(engine.me.name, draining, *(standing.waiting(engine) if draining else (0, 0)))
+
+
+async def page(node: CommandNode, params: PageParams) -> answers.PageAnswer:
+    """Who may sign in to this node's status page. Only over the socket: whoever owns the machine."""
+    return await node.tell_page(params)
+
+
 async def hint_peer(node: CommandNode, params: HintParams) -> answers.HintAnswer:
     node.hint(params.addresses)
     return answers.HintAnswer(tuple(map(str, params.addresses)))
@@ -56,6 +86,10 @@ async def verify(node: CommandNode, params: VerifyParams) -> answers.VerifyAnswe
         job.start(params.bytes_per_second)
     elif params.action == "stop":
         await job.stop()
+    elif params.action == "pause":
+        job.pause()
+    elif params.action == "resume":
+        job.resume()
     elif job.state.state == "idle":
         raise NotFoundError("nothing was verified since this node started; begin with: ralnode verify")
     state = job.state

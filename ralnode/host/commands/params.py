@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ralnode.api import Address
 from ralnode.api.limits import EVENT_LOG_MAX
@@ -46,13 +46,13 @@ class WhyParams:
 @dataclass(frozen=True, slots=True)
 class VerifyParams:
     action: str = "start"
-    """start, progress or stop."""
+    """start, progress, pause, resume or stop."""
     bytes_per_second: int | None = None
     """A limit on reading; left out: as fast as the disk."""
 
     def __post_init__(self) -> None:
-        if self.action not in ("start", "progress", "stop"):
-            raise ValueError(f"action = {self.action!r}: must be start, progress or stop")
+        if self.action not in ("start", "progress", "pause", "resume", "stop"):
+            raise ValueError(f"action = {self.action!r}: must be start, progress, pause, resume or stop")
         if self.bytes_per_second is not None and self.bytes_per_second < 1:
             raise ValueError(f"bytes_per_second = {self.bytes_per_second}: must be at least 1")
 
@@ -75,3 +75,37 @@ class EventsParams:
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit = {self.limit}: must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainParams:
+    draining: bool | None = None
+    """Left out: only show how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseeParams:
+    """The change that is asked about, with the parameters that it would have."""
+
+    action: str
+    """remove, capacity, drain, undrain or stop."""
+    source: str = ""
+    capacity_bytes: int | None = None
+    away_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.action not in ("remove", "capacity", "drain", "undrain", "stop"):
+            raise ValueError(f"action = {self.action!r}: must be remove, capacity, drain, undrain or stop")
+
+
+@dataclass(frozen=True, slots=True)
+class PageParams:
+    """What to tell the status page about who may sign in; which parameters count is the page's business."""
+
+    action: str
+    """show, link, password, remove_password, add_token or remove_token."""
+    role: str = "admin"
+    password: str = field(default="", repr=False)
+    name: str = ""
+    scopes: tuple[str, ...] = ("view",)
+    days: int = 90

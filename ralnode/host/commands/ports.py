@@ -23,7 +23,8 @@ from ralnode.api import (
     Transport,
     View,
 )
-from ralnode.host.answers import ConfigAnswer, PluginsAnswer
+from ralnode.host.answers import ConfigAnswer, PageAnswer, PluginsAnswer
+from ralnode.host.commands.params import PageParams
 from ralnode.host.commands.verifying import VerifyJob
 
 
@@ -89,6 +90,14 @@ class CommandNode(Protocol):
 
     async def set_capacity(self, capacity_bytes: int) -> None:
         """In the store, in the node record, and written down for the next start. Raises StorageFullError, nothing changed."""
+        ...
+
+    async def set_draining(self, draining: bool) -> None:
+        """In the node record, and written down for the next start."""
+        ...
+
+    async def tell_page(self, params: PageParams) -> PageAnswer:
+        """Raises NotFoundError when this node has no page that people sign in to."""
         ...
 
     async def withdraw(self, root: Root) -> None:

@@ -13,12 +13,15 @@ from typing import Any, Final
 
 from ralnode.api import ConfigError, NotFoundError, RefusedError, UsageError
 from ralnode.host.answers import CommandLine, HelpAnswer
-from ralnode.host.commands import changing, planning, showing
+from ralnode.host.commands import changing, foreseeing, planning, showing
 from ralnode.host.commands.params import (
     CapacityParams,
+    DrainParams,
     EventsParams,
+    ForeseeParams,
     HintParams,
     Nothing,
+    PageParams,
     SourceParams,
     StopParams,
     VerifyParams,
@@ -78,15 +81,23 @@ _TABLE: Final = (
     Command("plan", "what this node wants and has of each source", planning.plan, from_page=True),
     Command("plan_why", "why one block is where it is", planning.plan_why, WhyParams, from_page=True),
     Command("plan_view", "the nodes and sources that the plan was made from", planning.plan_view),
-    Command("rm", "remove a source from the cluster", changing.remove, SourceParams, is_dangerous=True),
+    Command("rm", "remove a source from the cluster", changing.remove, SourceParams, from_page=True, is_dangerous=True),
     Command(
-        "capacity", "show or set how much disk this node gives", changing.capacity, CapacityParams, is_dangerous=True
+        "capacity",
+        "show or set how much disk this node gives",
+        changing.capacity,
+        CapacityParams,
+        from_page=True,
+        is_dangerous=True,
     ),
-    Command("stop", "stop this node", changing.stop, StopParams, is_dangerous=True),
-    Command("verify", "re-hash every block on disk", changing.verify, VerifyParams),
+    Command("drain", "let other nodes take over what this node has", changing.drain, DrainParams, from_page=True),
+    Command("stop", "stop this node", changing.stop, StopParams, from_page=True, is_dangerous=True),
+    Command("foresee", "what a change would do; changes nothing", foreseeing.foresee, ForeseeParams, from_page=True),
+    Command("verify", "re-hash every block on disk", changing.verify, VerifyParams, from_page=True),
     Command("hint_peer", "tell of an address where a peer may listen", changing.hint_peer, HintParams),
     # Whoever may ask this has the secret afterwards: only for those who own the machine.
     Command("invite", "the join code", changing.invite, from_peer=False),
+    Command("page", "who may sign in to the status page", changing.page, PageParams, from_peer=False),
 )
 
 COMMANDS: Final[Mapping[str, Command]] = {command.name: command for command in _TABLE}

@@ -41,9 +41,10 @@ from ralnode.core import events as ev
 from ralnode.core.engine import Engine
 from ralnode.core.engine_options import EngineOptions
 from ralnode.dag import cid
-from ralnode.host.answers import ConfigAnswer, ConfigRow, PluginLine, PluginsAnswer, RefusedLine
+from ralnode.host.answers import ConfigAnswer, ConfigRow, PageAnswer, PluginLine, PluginsAnswer, RefusedLine
 from ralnode.host.blockfinder import BlockFinder
 from ralnode.host.commands import VerifyJob, answer
+from ralnode.host.commands.params import PageParams
 from ralnode.host.control.app import control_app
 from ralnode.host.control.server import ControlServer
 from ralnode.host.dagindex import DagIndex
@@ -229,6 +230,7 @@ class ControlNode:
         self.control = FakeControl(self)
         self.hinted: list[Address] = []
         self.stops: list[float | None] = []
+        self.told_page: list[PageParams] = []
         self.seconds = 1000.0
         wire.nodes[self.identity.id] = self
         self._carry(self.engine.start({}, Usage(10**6, 0), self.now))
@@ -293,6 +295,13 @@ class ControlNode:
     async def set_capacity(self, capacity_bytes: int) -> None:
         await self.storage.set_capacity(capacity_bytes)
         self.tell(ev.NodeChanged(capacity_bytes=capacity_bytes))
+
+    async def set_draining(self, draining: bool) -> None:
+        self.tell(ev.NodeChanged(draining=draining))
+
+    async def tell_page(self, params: PageParams) -> PageAnswer:
+        self.told_page.append(params)
+        return PageAnswer("http://127.0.0.1:9080/dashboard", accounts=("admin",))
 
     async def publish(self, source: Source, holding: Holding) -> None:
         self.tell(ev.SourcePublished(source, holding))

@@ -101,7 +101,7 @@ async def test_an_unknown_source_is_refused_with_what_was_probably_meant(node: C
         ("hint_peer", {"addresses": []}, "1 to 64"),
         ("hint_peer", {"addresses": ["nowhere"]}, "host:port"),
         ("events", {"limit": 0}, "limit"),
-        ("verify", {"action": "dance"}, "start, progress or stop"),
+        ("verify", {"action": "dance"}, "start, progress, pause"),
         ("status", {"x": 1}, "unknown key"),
     ],
 )
@@ -196,7 +196,7 @@ async def test_events_are_the_newest(node: ControlNode) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name, command in COMMANDS.items() if not command.from_page))
-async def test_the_page_may_only_look(node: ControlNode, name: str) -> None:
+async def test_the_page_may_not_ask_for_secrets_of_this_machine(node: ControlNode, name: str) -> None:
     with pytest.raises(RefusedError, match="status page"):
         await run(node, name, {}, Origin.PAGE)
 
@@ -231,10 +231,15 @@ async def test_a_command_for_nobody_or_for_a_dead_node_is_not_sent(node: Control
     assert not other.stops
 
 
-async def test_the_page_cannot_command_another_node_to_change(node: ControlNode, other: ControlNode) -> None:
-    with pytest.raises(RefusedError, match="status page"):
-        await dispatch(node, "stop", {}, "cellar", Origin.PAGE)
-    assert not other.stops
+async def test_the_page_can_command_another_node_but_not_ask_it_for_secrets(
+    node: ControlNode, other: ControlNode
+) -> None:
+    await dispatch(node, "stop", {}, "cellar", Origin.PAGE)
+    assert other.stops == [None]
+    for name in ("page", "invite", "config"):
+        with pytest.raises(RefusedError, match="status page"):
+            await dispatch(node, name, {"action": "link"} if name == "page" else {}, "cellar", Origin.PAGE)
+    assert not other.told_page
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ async def test_an_open_node_answers_what_it_is_asked(lab: Lab) -> None:
         assert node.engine.me.capacity_bytes == 10**9
         assert (await node.control.command("nodes", {}))["nodes"][0]["name"] == "lab"
         with pytest.raises(RefusedError, match="not taken from the status page"):
-            await node.control.command("stop", {})
+            await node.control.command("config", {})
         assert {metric.name for metric in node.metrics()} >= {"ralnode_health", "ralnode_loop_lag_seconds_max"}
         assert await node.control.block(b"\x01\x55\x12\x20" + bytes(32)) is None
         assert [row.active for row in node.plugin_rows().plugins] == [True] * 7
