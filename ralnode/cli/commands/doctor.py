@@ -10,7 +10,7 @@ from rich.text import Text
 from ralnode.api import ClusterStatus, ConfigError, UnavailableError
 from ralnode.cli.client import NodeClient
 from ralnode.cli.context import load_config, node_client
-from ralnode.cli.doctor import clock, disk, network, software
+from ralnode.cli.doctor import clock, disk, gateways, network, software
 from ralnode.cli.doctor.finding import Diagnosis, Finding, Level, Patient, bad, ok, warning
 from ralnode.cli.output import show
 from ralnode.cli.text import clean, count
@@ -46,7 +46,7 @@ def _examine(ctx: typer.Context) -> Diagnosis:
     status, running = _running(client)
     patient = Patient(config, client, status)
     findings = [*_configuration(config, is_running=status is not None)]
-    for part in (software, disk, network, clock):
+    for part in (software, disk, network, gateways, clock):
         try:
             findings += part.look(patient)
         except OSError as error:

@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ralnode.api import ClusterStatus, Health
+from ralnode.api import ClusterStatus, GatewayStatus, Health
 from ralnode.cli.render import health, nodes, sources
 from ralnode.cli.text import clean, count, duration, size
 
@@ -42,6 +42,16 @@ def _footer(status: ClusterStatus) -> Text:
     page = next((node.page_url for node in status.nodes if node.is_me and node.page_url), "")
     return Text(
         f"{copies}{left}\nAbout {size(status.storable_bytes)} more can be stored. "
-        f"Plan by {clean(status.planner) or 'nobody'}, {plan}." + (f"\nStatus page: {clean(page)}" if page else ""),
+        f"Plan by {clean(status.planner) or 'nobody'}, {plan}."
+        + (f"\nStatus page: {clean(page)}" if page else "")
+        + "".join(f"\n{clean(_gateway(each))}" for each in status.gateways if each.port),
         style="dim",
     )
+
+
+def _gateway(gateway: GatewayStatus) -> str:
+    host = "127.0.0.1" if gateway.host in ("0.0.0.0", "::") else gateway.host
+    plain = f"IPFS gateway: http://{host}:{gateway.port}"
+    if not gateway.tls_port:
+        return plain
+    return f"{plain} and https://{host}:{gateway.tls_port} (SHA-256 of its certificate: {gateway.fingerprint})"
