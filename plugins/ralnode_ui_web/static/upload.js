@@ -8,6 +8,7 @@
   const list = form.querySelector(".uploads");
   const header = form.dataset.csrfHeader;
   const token = form.querySelector("input[type=hidden]").value;
+  input.multiple = true; // without this script one file is posted at a time
   const waiting = [];
   let busy = false;
 

@@ -138,7 +138,7 @@ async def test_the_sentence_of_truth_and_every_node_and_source_are_on_the_page(p
         "film",
         "book",
         "node cellar is here",
-        "118 stored of 120",
+        "<b>118</b> stored of 120 wanted",
     ):
         assert text in body
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -237,11 +237,12 @@ async def test_health_and_readiness_differ_while_the_node_starts(page: tuple[Fak
 
 async def test_many_sources_are_cut_to_the_least_healthy(page: tuple[FakeNode, Browser]) -> None:
     fake, browser = page
-    many = tuple(source(f"file-{i:05}") for i in range(10_000))
-    fake.now = cluster(sources=(*many, source("lost", health=Health.UNAVAILABLE, unreachable_count=7)))
+    many = tuple(source(f"file-{i:05}", root=f"bafy{i}") for i in range(10_000))
+    fake.now = cluster(sources=(*many, source("lost", root="bafylost", health=Health.UNAVAILABLE, unreachable_count=7)))
     _status, _headers, body = await browser.get("/dashboard")
     assert "7 of 1,200 blocks out of reach" in body
-    assert "and 9801 more" in body
+    assert "of 10,001" in body
+    assert "file-09999" not in body
     assert len(body) < 300_000
 
 
