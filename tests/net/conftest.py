@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
-LAB = Path(__file__).with_name("lab.py")
-
-
-@pytest.fixture(scope="session")
-def lab() -> ModuleType:
-    """lab.py, which is no package's: tests are imported by path."""
-    spec = importlib.util.spec_from_file_location("lan_lab", LAB)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from ralnode.testing.lan.lan import Lan, LanUnavailableError
 
 
 @pytest.fixture
-def make_lan(lab: ModuleType) -> Iterator[Callable[..., Any]]:
-    lans: list[Any] = []
+def make_lan() -> Iterator[Callable[..., Lan]]:
+    lans: list[Lan] = []
 
-    def make(count: int, seed: int = 0) -> Any:
+    def make(count: int, seed: int = 0) -> Lan:
         try:
-            lans.append(lab.Lan(count, seed))
-        except lab.LanUnavailableError as reason:
+            lans.append(Lan(count, seed))
+        except LanUnavailableError as reason:
             pytest.skip(f"network namespaces are not permitted here: {reason}")
         return lans[-1]
 

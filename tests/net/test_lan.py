@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ralnode.testing.lan.lan import Lan, LanUnavailableError
+
 ECHO = """
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -101,6 +103,19 @@ def test_cut_hits_the_pair_only(echoes):
     assert echoes.lan.stats()["cut"] >= before + 3
 
 
+def test_faults_are_told_and_mended_machine_by_machine(make_lan):
+    lan = make_lan(3)
+    lan.split([1], [2, 3])
+    lan.link(2, up=False)
+    lan.loss(2, 0.25)
+    lan.delay(2, 0.01, 0.002)
+    assert lan.faults(1) == {"up": True, "loss": 0, "delay": 0, "jitter": 0, "cut_from": [2, 3]}
+    assert lan.faults(2) == {"up": False, "loss": 0.25, "delay": 0.01, "jitter": 0.002, "cut_from": [1]}
+    lan.mend(2)
+    assert lan.faults(2) == {"up": True, "loss": 0, "delay": 0, "jitter": 0, "cut_from": []}
+    assert lan.faults(1)["cut_from"] == [3]
+
+
 def test_loss_and_delay_are_what_was_asked_for(echoes):
     echoes.lan.loss(2, 0.3)
     answers, _ = echoes.ask(1, 2, 60, 0.3)
@@ -148,11 +163,13 @@ def test_wrong_commands_are_told_and_do_not_end_the_lan(make_lan):
     assert lan.stats()["refused"] == 0
 
 
-def test_machine_that_forbids_it_gives_the_reason(lab):
-    with pytest.raises(lab.LanUnavailableError, match="not installed"):
-        lab.Lan(1, unshare=["/no/such/unshare"])
-    with pytest.raises(lab.LanUnavailableError, match="Operation not permitted"):
-        lab.Lan(1, unshare=["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1"])
+def test_machine_that_forbids_it_gives_the_reason():
+    with pytest.raises(LanUnavailableError, match="not installed"):
+        Lan(1, unshare=["/no/such/unshare"])
+    with pytest.raises(LanUnavailableError, match="from 1 to 200"):
+        Lan(0)
+    with pytest.raises(LanUnavailableError, match="Operation not permitted"):
+        Lan(1, unshare=["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1"])
 
 
 def processes_with(marker):
@@ -168,25 +185,27 @@ def processes_with(marker):
 
 
 OWNER = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("lan_lab", sys.argv[1])
-lab = importlib.util.module_from_spec(spec)
-sys.modules["lan_lab"] = lab
-spec.loader.exec_module(lab)
-lan = lab.Lan(2)
+import sys
+from pathlib import Path
+from ralnode.testing.lan.lan import Lan
+lan = Lan(2, folder=Path(sys.argv[2]))
 for port in (1, 2):
-    lan.spawn(port, ["sh", "-c", 'trap "" TERM INT HUP; while :; do sleep 1; done', sys.argv[2]])
+    lan.spawn(port, ["sh", "-c", 'trap "" TERM INT HUP; while :; do sleep 1; done', sys.argv[1]])
 print("up", flush=True)
 sys.stdin.read()
 """
 
 
-def test_nothing_is_left_when_the_owner_is_killed(make_lan, lab):
+def test_nothing_is_left_when_the_owner_is_killed(make_lan, tmp_path):
     make_lan(1)
+    folder = tmp_path / "of the LAN"
+    folder.mkdir()
+    (folder / "log").write_text("something")
     marker = f"lan-marker-{os.getpid()}-{time.monotonic_ns()}"
-    argv = [sys.executable, "-c", OWNER, lab.__file__, marker]
+    argv = [sys.executable, "-c", OWNER, marker, str(folder)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout.readline() == b"up\n"
-        lab.Lan.until(lambda: len(processes_with(marker)) == 3, 10, "the programs to run")
+        Lan.until(lambda: len(processes_with(marker)) == 3, 10, "the programs to run")
         owner.kill()
-    lab.Lan.until(lambda: not processes_with(marker), 5, "the programs to be gone")
+    Lan.until(lambda: not processes_with(marker), 5, "the programs to be gone")
+    Lan.until(lambda: not folder.exists(), 5, "the folder to be gone")

@@ -20,10 +20,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, TypeVar
 
-DAEMON = Path(__file__).with_name("landaemon.py")
-STOP_SECONDS = 5.0
+T = TypeVar("T")
+
+DAEMON: Final = "ralnode.testing.lan.daemon"
+STOP_SECONDS: Final = 5.0
+MACHINES_MAX: Final = 200
+"""Addresses end in 254."""
 
 
 class LanUnavailableError(Exception):
@@ -33,14 +37,21 @@ class LanUnavailableError(Exception):
 class Lan:
     """Machines are numbered from 1 and have the address `10.77.0.<number>`; all can reach all."""
 
-    def __init__(self, count: int, seed: int = 0, unshare: Sequence[str] = ("unshare",)) -> None:
+    def __init__(
+        self, count: int, seed: int = 0, unshare: Sequence[str] = ("unshare",), *, folder: Path | None = None
+    ) -> None:
+        """`folder` is removed, with all that is in it, when the LAN ends, even if this process is killed. Raises
+        LanUnavailableError."""
+        if not 1 <= count <= MACHINES_MAX:
+            raise LanUnavailableError(f"{count} machines: from 1 to {MACHINES_MAX} fit into this LAN")
         spaces = "-n" if os.geteuid() == 0 else "-Urn"
-        argv = [*unshare, spaces, "--kill-child", "-pf", "--mount-proc", sys.executable, str(DAEMON)]
+        argv = [*unshare, spaces, "--kill-child", "-pf", "--mount-proc", sys.executable, "-m", DAEMON]
         pipe = subprocess.PIPE
         try:
             self._daemon = subprocess.Popen(
-                [*argv, str(count), str(seed)], stdin=pipe, stdout=pipe, stderr=pipe, text=True
-            )
+                [*argv, str(count), str(seed), str(folder or "")],
+                stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True,
+            )  # fmt: skip
         except FileNotFoundError as error:
             raise LanUnavailableError(f"{error.filename} is not installed") from error
         try:
@@ -54,7 +65,7 @@ class Lan:
         return f"10.77.0.{number}"
 
     @staticmethod
-    def until(condition: Callable[[], Any], timeout_seconds: float, what: str) -> Any:
+    def until(condition: Callable[[], T], timeout_seconds: float, what: str) -> T:
         """The first true value of `condition()`. Raises TimeoutError naming `what`."""
         deadline = time.monotonic() + timeout_seconds
         while not (value := condition()):
@@ -93,9 +104,19 @@ class Lan:
         """Nothing passes from a to b (nor back, unless `both` is False)."""
         self._do("cut", a=a, b=b, both=both)
 
+    def split(self, here: Sequence[int], there: Sequence[int]) -> None:
+        """Nothing passes between the machines of one side and those of the other."""
+        for a in here:
+            for b in there:
+                self.cut(a, b)
+
     def heal(self) -> None:
         """Ends all cuts and plugs all cables; loss and delay stay."""
         self._do("heal")
+
+    def mend(self, port: int) -> None:
+        """Ends everything that is wrong with a machine's cable: cuts, loss, delay."""
+        self._do("mend", port=port)
 
     def loss(self, port: int, share: float) -> None:
         """That share of all frames to and from the machine is lost."""
@@ -104,6 +125,10 @@ class Lan:
     def delay(self, port: int, seconds: float, jitter_seconds: float = 0.0) -> None:
         """Every frame to or from the machine takes longer by that, and by up to `jitter_seconds` more."""
         self._do("set", port=port, delay=seconds, jitter=jitter_seconds)
+
+    def faults(self, port: int) -> dict[str, Any]:
+        """`up`, `loss`, `delay`, `jitter` of a machine's cable, and `cut_from`, the machines it cannot send to."""
+        return dict(self._do("faults", port=port))
 
     def stats(self) -> dict[str, int]:
         """Frames forwarded, lost and cut so far."""
@@ -135,12 +160,16 @@ class Lan:
 
     def _do(self, command: str, **arguments: Any) -> Any:
         assert self._daemon.stdin is not None
-        self._daemon.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
-        self._daemon.stdin.flush()
+        try:
+            self._daemon.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
+            self._daemon.stdin.flush()
+        except BrokenPipeError as error:
+            raise RuntimeError("the LAN has ended") from error
         return self._read_answer()
 
     def _read_answer(self) -> Any:
-        assert self._daemon.stdout is not None and self._daemon.stderr is not None
+        assert self._daemon.stdout is not None
+        assert self._daemon.stderr is not None
         line = self._daemon.stdout.readline()
         if not line:
             raise RuntimeError(self._daemon.stderr.read().strip() or "the LAN has ended")
