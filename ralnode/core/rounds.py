@@ -22,6 +22,9 @@ _SPREAD_FROM_NODES: Final = 8
 """In a large cluster everybody hears of everybody's news at once. Spread over so many seconds a node begins and answers
 at most 20 exchanges a second for it, and most records have come by then with another exchange."""
 _HINT_RETRY_SECONDS: Final = 10.0
+_HINT_FAILURES_MAX: Final = 4
+"""An address that does not answer is tried again after 1, 2, 4 and 8 s: who starts together with its peer must not wait for
+the next report of it. Then it is forgotten until it is reported again."""
 _REJOIN_AT_ONCE: Final = 2
 
 
@@ -41,6 +44,8 @@ class Rounds:
         self._soon: dict[NodeId, float] = {}
         self._hints: dict[Address, float] = {}
         """When to try a hinted address (again); inf once it turned out to be myself."""
+        self._failures: dict[Address, int] = {}
+        """Of hinted addresses, in a row."""
         self._in_flight: set[Key] = set()
         self._last: dict[NodeId, float] = {}
         self._live_count = 0
@@ -62,9 +67,12 @@ class Rounds:
     def hinted(self, address: Address, now_seconds: float) -> None:
         """New addresses are tried at once, known ones at most every ten seconds."""
         if address not in self._hints and len(self._hints) >= _HINTS_MAX:
-            del self._hints[next(iter(self._hints))]
-        if self._hints.get(address, now_seconds) >= now_seconds:
-            self._hints.setdefault(address, now_seconds)
+            oldest = next(iter(self._hints))
+            del self._hints[oldest]
+            self._failures.pop(oldest, None)
+        if address in self._failures:
+            self._hints[address] = min(now_seconds, self._hints[address])
+        self._hints.setdefault(address, now_seconds)
 
     def news_at(self, node: NodeId, now_seconds: float) -> None:
         """That node has something we lack."""
@@ -107,12 +115,18 @@ class Rounds:
             for address in asked.addresses:
                 again = float("inf") if peer == self.me else now_seconds + _HINT_RETRY_SECONDS
                 self._hints[address] = again
+                self._failures.pop(address, None)
 
     def failed(self, asked: Peer, now_seconds: float) -> None:
         self._in_flight.discard(_key(asked))
         if asked.id is None:
             for address in asked.addresses:
-                self._hints.pop(address, None)
+                failures = self._failures.pop(address, 0)
+                if failures < _HINT_FAILURES_MAX and address in self._hints:
+                    self._failures[address] = failures + 1
+                    self._hints[address] = now_seconds + 2**failures
+                else:
+                    self._hints.pop(address, None)
 
     def repeat(self, peer: Peer) -> None:
         """The exchange goes on with another message (the caller sends it)."""

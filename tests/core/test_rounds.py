@@ -86,3 +86,28 @@ def test_hints_are_bounded() -> None:
         for peer in batch:
             r.failed(peer, 0)
     assert started <= 1000
+
+
+def test_an_address_that_does_not_answer_is_tried_again_in_seconds_and_then_forgotten() -> None:
+    """Whoever starts together with its only known peer must not wait for the next report."""
+    r = rounds()
+    r.hinted(THERE, 0)
+    tried = []
+    for tenth in range(600):
+        now = tenth / 10
+        for asked in r.due([], [], now):
+            tried.append(now)
+            r.failed(asked, now)
+    assert tried == [0, 1, 3, 7, 15]
+    r.hinted(THERE, 60)
+    assert r.due([], [], 60) != []
+
+
+def test_a_report_brings_the_next_try_forward() -> None:
+    r = rounds()
+    r.hinted(THERE, 0)
+    for now in (0, 1, 3):
+        r.failed(r.due([], [], now)[0], now)
+    assert r.due([], [], 4) == []
+    r.hinted(THERE, 4)
+    assert len(r.due([], [], 4)) == 1
