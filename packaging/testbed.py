@@ -24,6 +24,9 @@ UNAVAILABLE = 69
 FAILED = 70
 START_SECONDS = 60.0
 
+with contextlib.suppress(ImportError):
+    import readline  # noqa: F401  (gives `input` its history)
+
 
 def main() -> int:
     asked = arguments()

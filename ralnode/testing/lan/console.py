@@ -72,37 +72,48 @@ class Console:
     def do_loss(self, node: str, share: str) -> None:
         """loss NODE 0.3 -- lose that share of all frames to and from it"""
         self._nodes.lan.loss(self._node(node).number, _number(share, 0, 1))
+        self._tell(node)
 
     def do_delay(self, node: str, seconds: str, jitter: str = "0") -> None:
         """delay NODE 0.05 [JITTER] -- every frame to or from it takes so much longer, in seconds"""
         self._nodes.lan.delay(self._node(node).number, _number(seconds, 0, 10), _number(jitter, 0, 10))
+        self._tell(node)
 
     def do_cut(self, node: str) -> None:
         """cut NODE -- pull its cable"""
         self._nodes.lan.link(self._node(node).number, up=False)
+        self._tell(node)
 
     def do_split(self, node: str, *more: str) -> None:
         """split NODE... -- these on one side, all others on the other, and nothing passes between them"""
         here = {self._node(each).number for each in (node, *more)}
         there = {each.number for each in self._nodes.all} - here
         self._nodes.lan.split(sorted(here), sorted(there))
+        self._tell(node, *more)
 
     def do_heal(self, node: str = "") -> None:
         """heal [NODE] -- cable plugged, no cuts, no loss, no delay; of all nodes when none is named"""
-        for each in [self._node(node)] if node else self._nodes.all:
+        healed = [self._node(node)] if node else self._nodes.all
+        for each in healed:
             self._nodes.lan.mend(each.number)
+        self._tell(*(each.name for each in healed))
 
     def do_kill(self, node: str) -> None:
         """kill NODE -- SIGKILL, as a power cut would"""
-        self._running(node).kill()
+        killed = self._running(node)
+        killed.kill()
+        self._say(f"{killed.name} was killed; start {killed.name} brings it back")
 
     def do_stop(self, node: str) -> None:
         """stop NODE -- SIGTERM, a clean end"""
-        self._say(f"{node} ended with {self._running(node).stop()}")
+        stopped = self._running(node)
+        self._say(f"{stopped.name} ended with {stopped.stop()}")
 
     def do_start(self, node: str) -> None:
         """start NODE -- again, with the blocks it had"""
-        self._node(node).start(self._nodes.secret)
+        started = self._node(node)
+        started.start(self._nodes.secret)
+        self._say(f"{started.name} starts")
 
     def do_exec(self, node: str, *argv: str) -> None:
         """exec NODE COMMAND... -- run a command on that machine; `ralnode` there talks to its node"""
@@ -148,6 +159,10 @@ class Console:
         self._say("NODE is a name or a number: " + ", ".join(f"{each.number} {each.name}" for each in self._nodes.all))
 
     # --- helpers
+
+    def _tell(self, *words: str) -> None:
+        for node in map(self._node, words):
+            self._say(f"cable of {node.name}: {_cable(self._nodes.lan.faults(node.number), self._nodes)}")
 
     def _node(self, word: str) -> LanNode:
         for each in self._nodes.all:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ class LanNode:
     @property
     def environment(self) -> dict[str, str]:
         """For commands on that machine: `ralnode` is the one that runs there, and talks to its node."""
-        path = f"{Path(self._recipe.program[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        path = f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {"RALNODE_SOCKET": str(self.socket), "RALNODE_CONFIG": str(self.config), "PATH": path}
 
     def start(self, secret: Path) -> None:
@@ -160,6 +161,7 @@ class LanNodes:
         self.secret = folder / "secret"
         self.secret.touch(mode=0o600)
         self.secret.write_bytes(secrets.token_bytes(SECRET_BYTES))
+        _write_word(folder / "bin", recipe.program)
         self.all = tuple(LanNode(lan, number, folder, recipe) for number in range(1, count + 1))
 
     def __getitem__(self, number: int) -> LanNode:
@@ -216,6 +218,14 @@ def _seen(status: Mapping[str, Any] | None) -> str:
         return "does not answer"
     sources = len(status["sources"])
     return f"{', '.join(sorted(live_names(status)))}; {sources} sources; plan {status['plan_digest'][:8]}; {status['sentence']}"
+
+
+def _write_word(folder: Path, program: Sequence[str]) -> None:
+    """`ralnode`, for commands on the machines, whatever the PATH says."""
+    folder.mkdir()
+    file = folder / "ralnode"
+    file.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n', encoding="utf-8")
+    file.chmod(0o755)
 
 
 def _quiet_environment() -> dict[str, str]:

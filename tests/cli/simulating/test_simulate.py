@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ralnode.api import UnavailableError
 from ralnode.cli.main import main
 from ralnode.cli.skeleton import write_planner
 
@@ -19,7 +20,7 @@ else:
     Cli = NodeProcess = Any
 
 SVG = "{http://www.w3.org/2000/svg}"
-LAB = ["--nodes", "4TB,attic=2TB@roof,1TB*2", "--sources", "film=1TB,300GB*2", "--blocks", "4000"]
+LAB = ["--nodes", "4TB,attic=2TB@roof,1TB*2", "--sources", "film=1TB,300GB*2", "--blocks", "1500"]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_planners_are_compared_on_a_described_cluster(cli: Cli) -> None:
     assert found["planners"] == ["random", "rarest", "rendezvous"]
     assert found["situations"][0]["title"] == "as it is"
     assert len(found["figures"]) == 9
-    assert found["block_count"] <= 4000 < found["real_block_count"]
+    assert found["block_count"] <= 1500 < found["real_block_count"]
     rendezvous = [each for each in found["figures"] if each["planner"] == "rendezvous"]
     assert rendezvous[0]["histogram"] == [0, 0, found["block_count"]]
     for each in rendezvous[1:]:
@@ -68,16 +69,21 @@ def test_people_read_a_table_with_every_node(cli: Cli) -> None:
         "(new)",
     ):
         assert words in out
-    assert re.search(r"rendezvous +0 +0 +4,000 +0 +0 ", out) or re.search(r"rendezvous +0 +0 +3,99\d +0 +0 ", out)
+    assert re.search(r"rendezvous +0 +0 +1,\d{3} +0 +0 ", out)
 
 
 def test_the_picture_is_one_file_that_needs_no_other(cli: Cli, tmp_path: Path) -> None:
     for name in ("plans.svg", "plans.html"):
-        assert f"Written: {name}" in cli.ok("plan", "simulate", *LAB, "--lose", "1", "--out", name).out
+        assert (
+            f"Written: {name}"
+            in cli.ok(
+                "plan", "simulate", *LAB, "--lose", "1", "--planner", "random", "--planner", "rendezvous", "--out", name
+            ).out
+        )
     drawn = ET.fromstring((tmp_path / "plans.svg").read_text())
     assert drawn.tag == f"{SVG}svg"
     texts = {each.text for each in drawn.iter(f"{SVG}text")}
-    assert {"attic", "rendezvous", "rarest", "random", "Processor time of one plan"} <= texts
+    assert {"attic", "rendezvous", "random", "Processor time of one plan"} <= texts
     page = (tmp_path / "plans.html").read_text()
     for text in (page, (tmp_path / "plans.svg").read_text()):
         assert "prefers-color-scheme: dark" in text
@@ -167,10 +173,17 @@ def test_help_teaches_with_an_example(alone: None, capsys: pytest.CaptureFixture
     assert "ralnode plan simulate --nodes 4TB,2TB,500GB --lose 1" in capsys.readouterr().out
 
 
+def planned_sources(node: NodeProcess) -> set[str]:
+    try:
+        return {line["name"] for line in node.ask("plan_view")["sources"]}
+    except UnavailableError:  # no plan yet
+        return set()
+
+
 def test_the_present_cluster_is_what_the_running_node_plans_for(node: NodeProcess) -> None:
     (node.folder / "film").write_bytes(bytes(range(256)) * 20_000)
     node.cli.ok("add", "film")
-    node.wait_for(lambda: any(line["name"] == "film" for line in node.ask("plan_view")["sources"]))
+    node.wait_for(lambda: "film" in planned_sources(node))
     found = node.cli.ok("plan", "simulate", "--planner", "rendezvous", "--grow", "2", "--json").json
     (now, grown) = found["situations"]
     assert [each["name"] for each in now["nodes"]] == ["attic"]
