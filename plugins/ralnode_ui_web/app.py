@@ -51,8 +51,8 @@ class Site:
         parts = (
             self._looking,
             Signing(node, door, self._replies, password_changed),
+            Uploading(node, self._replies),  # before the pattern /actions/{action}
             Changing(node, actions, self._replies),
-            Uploading(node, self._replies),
             Contents(node, self._replies),
             Facts(node, actions, self._replies),
         )

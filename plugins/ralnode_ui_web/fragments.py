@@ -86,7 +86,7 @@ def fragments_of(templates: Environment, page: Page, *, may_change: bool) -> Fra
         (
             Group(
                 "nodes",
-                tuple((node.key, node.is_up, node.state == "draining") for node in page.nodes),
+                tuple((node.key, node.name, node.is_up, node.is_draining) for node in page.nodes),
                 nodes,
                 lambda: part("nodes", nodes=page.nodes, inner=inner, may_change=may_change),
             ),

@@ -41,6 +41,7 @@ class NodeCard:
     name: str
     is_me: bool
     is_up: bool
+    is_draining: bool
     state: str
     tone: str
     """good, busy, warn or down: a colour."""
@@ -80,6 +81,7 @@ def _card(node: NodeStatus, now_ms: int) -> NodeCard:
         name=node.name,
         is_me=node.is_me,
         is_up=is_up,
+        is_draining=node.draining,
         state=_state(node),
         tone=_tone(node),
         bar=disk_bar(node),

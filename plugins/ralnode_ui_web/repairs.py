@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
 
 from ralnode.api import ClusterStatus, Health, Liveness, NodeStatus
 from ralnode_ui_web.nodecards import UP
-from ralnode_ui_web.words import counted, listed, size, span
+from ralnode_ui_web.words import counted, key, listed, size, span
 
 _SHOWN_MAX: Final = 20
 _FULL_PART: Final = 0.9
@@ -87,7 +86,7 @@ def _full(status: ClusterStatus) -> Iterator[Repair]:
                 "warning",
                 f"{node.name} is nearly full",
                 f"{size(node.used_bytes)} of {size(node.capacity_bytes)} are used. Give it more, or remove a source.",
-                _action("capacity", node),
+                f"/dashboard#n-{key(node.id)}",
                 "Change its capacity",
                 needs_admin=True,
             )
@@ -101,7 +100,7 @@ def _overpromised(status: ClusterStatus) -> Iterator[Repair]:
                 "warning",
                 f"{node.name} promises more than its disk has",
                 f"Its capacity leaves {size(left)}, the disk {size(node.disk_free_bytes)}. Lower the capacity, or make room.",
-                _action("capacity", node),
+                f"/dashboard#n-{key(node.id)}",
                 "Change its capacity",
                 needs_admin=True,
             )
@@ -160,10 +159,6 @@ def _errors(status: ClusterStatus) -> Iterator[Repair]:
 
 def _up(status: ClusterStatus) -> Iterator[NodeStatus]:
     return (node for node in status.nodes if node.liveness in UP)
-
-
-def _action(action: str, node: NodeStatus) -> str:
-    return f"/actions/{action}?{urlencode({'node': node.id}, errors='backslashreplace')}"
 
 
 _FINDERS: Final[tuple[Callable[[ClusterStatus], Iterator[Repair]], ...]] = (

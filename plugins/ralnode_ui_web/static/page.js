@@ -16,6 +16,15 @@
     if (health) document.title = document.title.replace(/^[^·]*/, health.textContent + " ");
   });
 
+  // A link to a node opens what can be done with it.
+  const show = () => {
+    const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+    const menu = target ? target.querySelector("details.menu") : null;
+    if (menu) menu.open = true;
+  };
+  window.addEventListener("hashchange", show);
+  show();
+
   const lost = document.querySelector(".lost");
   const say = (text) => { if (lost && lost.textContent !== text) lost.textContent = text; };
   document.addEventListener("htmx:sseOpen", () => say(""));
