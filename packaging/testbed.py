@@ -43,6 +43,7 @@ def main() -> int:
         print("Try it as root, or allow them: sysctl kernel.unprivileged_userns_clone=1", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:
+        print()  # the prompt ends its line
         return 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # the LAN has done so, unless it never came up

