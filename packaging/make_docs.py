@@ -35,15 +35,18 @@ COMPLETIONS = {"bash": "ralnode.bash", "zsh": "_ralnode", "fish": "ralnode.fish"
 
 
 def config() -> str:
-    return COMMON.read_text(encoding="utf-8") + "".join(tables())
+    common = COMMON.read_text(encoding="utf-8")
+    return common + "".join(tables(written=common))
 
 
-def tables() -> Iterator[str]:
-    """A commented-out table for each provider with options. Plugins of this machine are left out."""
+def tables(written: str) -> Iterator[str]:
+    """A commented-out table for each provider with options that is not `written` by hand. Plugins of this machine are left
+    out."""
     for offer in load(Where({"RALNODE_PLUGINS_DIR": "", "HOME": "/nonexistent"})).offers:
         fields = dataclasses.fields(offer.provider.options)
-        if offer.origin == "built in" and fields:
-            yield f"\n# {offer.provider.summary}\n[{offer.role}.{offer.provider.name}]\n"
+        table = f"[{offer.role}.{offer.provider.name}]\n"
+        if offer.origin == "built in" and fields and table not in written:
+            yield f"\n# {offer.provider.summary}\n{table}"
             meanings = docstrings(offer.provider.options)
             for field in fields:
                 for line in textwrap.wrap(meanings.get(field.name, ""), 116):
@@ -98,7 +101,12 @@ def paragraphs(text: str) -> list[str]:
     lines = []
     for part in inspect.cleandoc(text).split("\n\n"):
         is_kept = part.startswith("\b")
-        lines += [".PP", *([".nf"] if is_kept else []), escaped(part.removeprefix("\b\n")), *([".fi"] if is_kept else [])]
+        lines += [
+            ".PP",
+            *([".nf"] if is_kept else []),
+            escaped(part.removeprefix("\b\n")),
+            *([".fi"] if is_kept else []),
+        ]
     return lines
 
 
