@@ -25,10 +25,10 @@ _BACKLOG: Final = 128
 class Listener:
     """`open`, `move` any number of times, `close`."""
 
-    def __init__(self, app: Any, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, app: Any) -> None:
         self.host = ""
         self.port = 0
-        self._tls = tls
+        self._tls: ssl.SSLContext | None = None
         self._config = uvicorn.Config(
             app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
@@ -38,8 +38,9 @@ class Listener:
         self._server: asyncio.AbstractServer | None = None
         self._loaded = False
 
-    async def open(self, host: str, port: int) -> None:
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Raises LocalError when it cannot be had."""
+        self._tls = tls
         if not self._loaded:
             self._config.load()
             self._loaded = True
@@ -56,9 +57,9 @@ class Listener:
         before, server = self.host, self._server
         server.close()  # one port cannot be had for one address and for all at a time
         try:
-            await self.open(host, self.port)
+            await self.open(host, self.port, self._tls)
         except LocalError:
-            await self.open(before, self.port)
+            await self.open(before, self.port, self._tls)
             raise
 
     async def close(self) -> None:

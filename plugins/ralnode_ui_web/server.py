@@ -31,7 +31,7 @@ class WebUi:
         self._door = Door(self._accounts, options, lambda: self._listener.port)
         hosts = Hosts(options.hosts, socket.gethostname())
         self._site = Site(context.node, options, self._door, hosts, self._password_changed)
-        self._listener = Listener(self._site.app, _tls(options))
+        self._listener = Listener(self._site.app)
         self._ended = asyncio.Event()
         self._moving: asyncio.Task[None] | None = None
 
@@ -45,7 +45,8 @@ class WebUi:
         """Raises LocalError when the port is taken, ConfigError when the accounts cannot be read."""
         self._accounts.load()
         self._ended.clear()
-        await self._listener.open(self._wanted_host(), self._context.settings.page_port)
+        tls = await asyncio.to_thread(_tls, self._options)
+        await self._listener.open(self._wanted_host(), self._context.settings.page_port, tls)
         await self._site.start()
 
     async def wait(self) -> None:

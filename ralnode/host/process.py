@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ def run_process(
     environ: Mapping[str, str],
     *,
     socket_path: Path,
-    on_ready: Callable[[Operations], None] | None = None,
+    on_ready: Callable[[Operations], Awaitable[None]] | None = None,
 ) -> int:
     """Runs a node until it is told to stop; returns the exit code. Only for the main thread of a process of its own: it
     takes over signals and logging, and ends the process when closing takes longer than limits.STOP_SECONDS."""
@@ -84,7 +84,7 @@ async def _main(
     plugins: PluginSet,
     environ: Mapping[str, str],
     socket_path: Path,
-    on_ready: Callable[[Operations], None] | None,
+    on_ready: Callable[[Operations], Awaitable[None]] | None,
     end: HardEnd,
 ) -> None:
     async def extras(operations: Operations, stack: AsyncExitStack) -> None:
@@ -92,7 +92,7 @@ async def _main(
         if config.node.sources_dir is not None:
             await stack.enter_async_context(Seeder(config.node.sources_dir, _seeding(operations, config.node.copies)))
         if on_ready is not None:
-            on_ready(operations)
+            await on_ready(operations)
 
     node = Node(config, plugins, environ, extras)
     loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from rich.text import Text
 from ralnode.api import RefusedError, UnavailableError
 from ralnode.cli.client import NodeClient
 from ralnode.cli.commands.stop import wait_until_gone
-from ralnode.cli.context import data_dir, node_client
+from ralnode.cli.context import data_dir, global_options, node_client
 from ralnode.cli.lazy import load
 from ralnode.cli.output import show
 from ralnode.cli.text import clean
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`state`: stored (start the node now), told (the running node was already a member and knows the addresses now)."""
+    """`state`: stored (start the node now), started (the service runs with it now), told (the running node was already a
+    member and knows the addresses now)."""
 
     state: str
     data_dir: str
@@ -33,33 +35,49 @@ class Joined:
 def command(
     ctx: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE", help="What `ralnode invite` printed on a member.")],
+    run: Annotated[
+        bool | None,
+        typer.Option("--run/--no-run", help="Run the node in the foreground then; at a terminal, without a service."),
+    ] = None,
 ) -> None:
     """Join the cluster of a join code.
 
-    Stores the secret and the addresses for the node on this machine. A running node that is a member already is told the
-    addresses; one that stands alone with nothing in it is stopped first, and has to be started again.
+    Stores the secret and the addresses for the node on this machine, and starts it: the service where there is one, else
+    the node in the foreground. A running node that is a member already is told the addresses; one that stands alone with
+    nothing in it is stopped first.
 
     \b
-    Example:
-      ralnode join ral1abc… && ralnode run
+    Examples:
+      ralnode join ral1abc…
+      sudo ralnode join ral1abc…       where ralnode is installed as a service
+      ralnode join ral1abc… --no-run
     """
     found: JoinCode = load("ralnode.host.joincode", "JoinCode").decode(code)
-    addresses = tuple(map(str, found.addresses))
-    client, folder = node_client(ctx), data_dir(ctx)
+    folder = data_dir(ctx)
+    state = _join(ctx, found, folder)
+    if state == "stored" and run is not True and load("ralnode.cli.service", "start")(folder):
+        state = "started"
+    show(ctx, Joined(state, str(folder), tuple(map(str, found.addresses))), _shown)
+    at_terminal = sys.stdout.isatty() and not global_options(ctx).json
+    if state == "stored" and (at_terminal if run is None else run):
+        ctx.invoke(load("ralnode.cli.commands.run", "command"), ctx=ctx)
+
+
+def _join(ctx: typer.Context, found: JoinCode, folder: Path) -> str:
+    """Raises RalnodeError; then nothing was changed."""
+    client = node_client(ctx)
     try:
         mine: JoinCode = load("ralnode.host.joincode", "JoinCode").decode(client.command("invite")["code"])
     except UnavailableError:
         _store(folder, found)
-        show(ctx, Joined("stored", str(folder), addresses), _shown)
-        return
+        return "stored"
     if mine.secret == found.secret:
-        if addresses:
-            client.command("hint_peer", {"addresses": list(addresses)})
-        show(ctx, Joined("told", str(folder), addresses), _shown)
-        return
+        if found.addresses:
+            client.command("hint_peer", {"addresses": list(map(str, found.addresses))})
+        return "told"
     _leave_empty_cluster(client, folder)
     _store(folder, found)
-    show(ctx, Joined("stored", str(folder), addresses), _shown)
+    return "stored"
 
 
 def _leave_empty_cluster(client: NodeClient, folder: Path) -> None:
@@ -79,10 +97,13 @@ def _store(folder: Path, code: JoinCode) -> None:
     with load("ralnode.host.datadir", "DataDir")(folder) as opened:
         load("ralnode.host.identity", "store_secret")(folder, code.secret)
         opened.remember_hints(code.addresses)
+    load("ralnode.cli.service", "hand_over")(folder)
 
 
 def _shown(joined: Joined) -> Text:
     where = f" (peers at {clean(', '.join(joined.addresses))})" if joined.addresses else ""
     if joined.state == "told":
         return Text(f"this node is a member already; it was told where its peers are{where}")
+    if joined.state == "started":
+        return Text(f"the secret is stored in {clean(joined.data_dir)}{where}, and the service runs with it now")
     return Text(f"the secret is stored in {clean(joined.data_dir)}{where}. Start the node: ralnode run")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ralnode.api import RefusedError
+from ralnode.api import RalnodeError, RefusedError
 from ralnode.cli.context import global_options, load_config
 from ralnode.cli.lazy import load
 from ralnode.cli.text import clean, size
@@ -82,27 +82,50 @@ def _run(ctx: typer.Context, config: Config, plugins_dirs: tuple[Path, ...]) -> 
     was_told = load("ralnode.host.joining", "find_join_code")(config.node, os.environ) is not None
     is_first = not (config.node.data_dir / load("ralnode.host.identity", "SECRET_FILE")).exists()
 
-    def ready(operations: Operations) -> None:
-        _greet(ctx, operations, socket_path, founded=is_first and not was_told)
+    async def ready(operations: Operations) -> None:
+        await _greet(ctx, operations, socket_path, founded=is_first and not was_told)
 
     run_process = load("ralnode.host.process", "run_process")
     code: int = run_process(config, plugins, os.environ, socket_path=socket_path, on_ready=ready)
     return code
 
 
-def _greet(ctx: typer.Context, operations: Operations, socket_path: Path, *, founded: bool) -> None:
-    """The join code is a password: it is shown to a person at a terminal, never written into a log."""
-    me = operations.engine.me
-    code = operations.join_code() if founded and sys.stdout.isatty() else ""
+async def _greet(ctx: typer.Context, operations: Operations, socket_path: Path, *, founded: bool) -> None:
+    """The join code and the one-time link are passwords: shown to a person at a terminal, never written into a log."""
+    me, is_watched = operations.engine.me, sys.stdout.isatty()
+    code = operations.join_code() if founded and is_watched else ""
+    link = await _login_link(operations) if is_watched else ""
     if global_options(ctx).json:
-        table: dict[str, Any] = {"name": me.name, "page": me.page_url, "socket": str(socket_path), "join_code": code}
+        table: dict[str, Any] = {
+            "name": me.name, "page": me.page_url, "socket": str(socket_path), "join_code": code, "login_link": link,
+        }  # fmt: skip
         typer.echo(json.dumps(table))
     else:
         typer.echo(f"{clean(me.name)} is running and gives {size(me.capacity_bytes)}")
         if me.page_url:
             typer.echo(f"status page: {clean(me.page_url)}")
+        if link:
+            typer.echo(f"sign in to it, once, within 15 minutes: {link}")
         if founded:
-            typer.echo(
-                "this is a new cluster; on another machine: ralnode run --join " + (code or "CODE (ralnode invite)")
-            )
+            _invite(code)
     sys.stdout.flush()
+
+
+async def _login_link(operations: Operations) -> str:
+    """While nobody can sign in with a password; empty without a page that people sign in to."""
+    params = load("ralnode.host.commands.params", "PageParams")
+    try:
+        known = await operations.tell_page(params("show"))
+        return "" if known.accounts else str((await operations.tell_page(params("link"))).link)
+    except RalnodeError:
+        return ""
+
+
+def _invite(code: str) -> None:
+    if not code:
+        typer.echo("this is a new cluster; on another machine: ralnode join CODE (ralnode invite shows it)")
+        return
+    typer.echo(f"this is a new cluster; on another machine: ralnode join {code}")
+    lines = load("ralnode.cli.qr", "qr_lines")(code.upper())
+    if len(lines) < os.get_terminal_size(sys.stdout.fileno()).lines:
+        typer.echo("\n".join(lines), color=True)
