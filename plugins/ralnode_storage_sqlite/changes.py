@@ -40,6 +40,8 @@ class Change:
     """A change may follow those of its own rank and of lower ones into a group."""
     blocks: Sequence[Block] = ()
     """To append."""
+    size_bytes = 0
+    """Of the content that it brings."""
 
     @property
     def row_count(self) -> int:
@@ -58,14 +60,26 @@ class PutBlocks(Change):
         self.offered = offered
         self.reservation = reservation
         self.linked: dict[BlockKey, Place] = {}
+        self.size_bytes = sum(len(block.data) for block in offered)
+        self._keys: Sequence[BlockKey] = ()
+        self._row_count = len(offered)
 
     @property
     def row_count(self) -> int:
-        return len(self.offered)
+        return self._row_count
+
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing of it was new."""
+        return not self._keys and not self.blocks
+
+    def let_go(self) -> None:
+        """The content is written: only the keys are needed from now on."""
+        self._keys = [block.key for block in self.blocks]
+        self.offered = self.blocks = ()
 
     async def apply(self, transaction: Transaction) -> None:
-        keys = [block.key for block in self.blocks]
-        await transaction.own(keys, [self.linked[key] for key in keys if key in self.linked])
+        await transaction.own(self._keys, [self.linked[key] for key in self._keys if key in self.linked])
 
 
 class SaveState(Change):
@@ -170,6 +184,7 @@ class MoveBlocks(Change):
 
     def __init__(self, blocks: Sequence[Block], places: Mapping[BlockKey, Place]) -> None:
         self.blocks = blocks
+        self.size_bytes = sum(len(block.data) for block in blocks)
         self._places = places
 
     @property

@@ -106,7 +106,9 @@ class SqliteStorage:
         if sum(len(block.data) for block in blocks) > UNACKNOWLEDGED_BYTES_MAX:
             raise StorageError(f"cannot store more than {UNACKNOWLEDGED_BYTES_MAX} B at once. Nothing was stored.")
         if blocks:
-            await self._open.writer.submit(PutBlocks(blocks, reservation))
+            change = PutBlocks(blocks, reservation)
+            del blocks  # the writer lets go of the content once it is written
+            await self._open.writer.submit(change)
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:
         await self._open.linking.link(path, slices)

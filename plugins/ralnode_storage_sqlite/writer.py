@@ -1,4 +1,8 @@
-"""`Writer`: the one task that changes a store. It carries out changes in groups: append, fdatasync, commit, answer.
+"""`Writer`: the one task that changes a store. While one group of changes is made durable (committing.py), the blocks of
+the next are written already, so that the disk, the processor and the index work at the same time.
+
+Only puts and saved documents overlap like that. Before anything else all that came before is committed, and nothing is
+begun until it is: what a put was told about held blocks is then still true when it is applied.
 
 A disk without room fails the changes that need it and nothing else. Any other failure of a write, and every failure of
 an fsync, ends writing until the next start: after it nobody can say what is on the disk, and a retry would lie.
@@ -9,40 +13,43 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
-import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ralnode.api import Block, BlockKey, StorageError, StorageFullError
+from ralnode.api import StorageError, StorageFullError
+from ralnode.api.limits import MIB
 from ralnode_storage_sqlite.admission import Admission, Entry
-from ralnode_storage_sqlite.changes import ANY_RANK, Change, MoveBlocks, PutBlocks, SealTail
-from ralnode_storage_sqlite.index import Place
+from ralnode_storage_sqlite.changes import ANY_RANK, Change, MoveBlocks, PutBlocks
+from ralnode_storage_sqlite.committing import Committer, Group
 from ralnode_storage_sqlite.parts import Parts
-from ralnode_storage_sqlite.schema import PAGE_BYTES
-from ralnode_storage_sqlite.segments import NoRoomError
-from ralnode_storage_sqlite.table import Delta
-from ralnode_storage_sqlite.transaction import Transaction
+from ralnode_storage_sqlite.segments import UNACKNOWLEDGED_BYTES_MAX, Layout, NoRoomError
 
 _WAITING_MAX: Final = 1024
 """Changes submitted and not begun; further callers wait to submit theirs."""
 _WAIT_MILLISECONDS_MAX: Final = 50
+_BATCH_BYTES: Final = 8 * MIB
+"""Written at a stretch; a commit that has ended meanwhile waits for no more than this."""
+_PUT_RANK: Final = PutBlocks.rank
 
 
 class Writer:
     """`submit` changes between `start` and `stop`."""
 
     def __init__(self, parts: Parts) -> None:
-        self._index = parts.index
         self._segments = parts.segments
-        self._table = parts.table
         self._ledger = parts.ledger
-        self._home = parts.home
         self._threads = parts.threads
         self._options = parts.options
         self._log = parts.log
         self._admission = Admission(parts)
+        self._committer = Committer(parts, self._admission)
         self._waiting: deque[Entry] = deque()
+        self._batch: list[Entry] = []
+        """Taken from those that wait, being written."""
+        self._gathered = Group()
+        """Written, to be committed next."""
+        self._committing = Group()
+        self._commits: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(_WAITING_MAX)
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -78,9 +85,12 @@ class Writer:
             self._wake.set()
             return await entry.future
 
-    def check_writable(self) -> None:
+    def check_not_read_only(self) -> None:
         if self._ledger.read_only_reason:
             raise _read_only(self._ledger.read_only_reason)
+
+    def check_writable(self) -> None:
+        self.check_not_read_only()
         if self._is_stopping or self._task is None:
             raise StorageError("cannot change the store: it is not open. Nothing was changed.")
 
@@ -92,161 +102,160 @@ class Writer:
         while self._waiting:
             self._waiting.popleft().fail(_read_only(reason))
 
-    # --- groups
+    # --- batches
 
     async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            if not self._waiting:
-                if self._is_stopping:
-                    return
-                self._wake.clear()
-                continue
+        while self._waiting or not self._is_idle or not self._is_stopping:
+            self._wake.clear()
+            try:
+                await self._step()
+            except Exception as error:
+                await self._failed(error)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._commits is None and not self._gathered.entries
+
+    async def _step(self) -> None:
+        self._raise_what_a_commit_raised()
+        if self._waiting and self._is_idle:
             await self._linger()
-            await self._carry_out(self._take_group())
+        self._batch = self._take_batch()
+        if not self._batch:
+            if not (self._is_idle and self._is_stopping):
+                await self._wake.wait()
+        elif all(entry.change.rank <= _PUT_RANK for entry in self._batch):
+            await self._gather()
+        else:
+            await self._drain()
+            await self._gather()
+            await self._drain()
 
     async def _linger(self) -> None:
         """Lets other callers of this moment come along."""
         wait_milliseconds = min(self._options.group_milliseconds, _WAIT_MILLISECONDS_MAX)
         await asyncio.sleep(0 if self._is_stopping else wait_milliseconds / 1000)
 
-    def _take_group(self) -> list[Entry]:
-        """As much as waits, in its order, and as one fsync, one commit and the WAL are good for; one change at least."""
-        group: list[Entry] = []
-        size_bytes = row_count = rank = 0
+    def _take_batch(self) -> list[Entry]:
+        """As much as waits, in its order, and as fits into the group that is gathered; if none is, one change at least."""
+        batch: list[Entry] = []
+        size_bytes, row_count, rank = self._gathered.size_bytes, self._gathered.row_count, ANY_RANK
+        batch_bytes = 0
         while self._waiting:
             change = self._waiting[0].change
-            size_bytes += sum(len(block.data) for block in _offered(change))
+            size_bytes += change.size_bytes
+            batch_bytes += change.size_bytes
             row_count += change.row_count
-            if group and (
-                size_bytes > self._options.group_bytes
-                or self._ledger.wal_growth(row_count) > self._ledger.wal_bytes
-                or ANY_RANK < change.rank < rank
-            ):
+            if (batch and batch_bytes > _BATCH_BYTES) or ANY_RANK < change.rank < rank:
+                break
+            if (batch or self._gathered.entries) and not self._fits_a_group(size_bytes, row_count):
+                break
+            if batch_bytes + self._gathered.size_bytes + self._committing.size_bytes > UNACKNOWLEDGED_BYTES_MAX:
                 break
             rank = max(rank, change.rank)
-            group.append(self._waiting.popleft())
-        return group
+            batch.append(self._waiting.popleft())
+        return batch
 
-    async def _carry_out(self, group: Sequence[Entry]) -> None:
+    def _fits_a_group(self, size_bytes: int, row_count: int) -> bool:
+        """Whether one fsync, one commit and the WAL are good for it."""
+        return size_bytes <= self._options.group_bytes and self._ledger.wal_growth(row_count) <= self._ledger.wal_bytes
+
+    async def _gather(self) -> None:
+        """Writes what is new of the batch, and sees to it that it will be committed."""
+        if not await self._admission.admit(self._batch, self._written()):
+            await self._drain()
+            await self._admission.admit(self._batch, [])
+        blocks = [block for entry in self._batch for block in entry.change.blocks]
+        layout = self._segments.lay_out(blocks)
+        keys = [block.key for block in blocks]
+        blocks.clear()
         try:
-            await self._admission.admit(group)
-            appended = await self._append(group)
-            await self._commit([entry for entry in group if not entry.has_failed], appended)
-        except sqlite3.Error as error:
-            await self._sqlite_failed(group, error)
-        except OSError as error:
-            self._end_badly(group, f"{error.strerror or error} ({errno.errorcode.get(error.errno or 0, '?')})")
-        except Exception as error:
-            self._log.exception("the store failed")
-            self._end_badly(group, f"internal error: {error!r}")
-        finally:
-            self._admission.settle(group)
-
-    # --- durability
-
-    async def _append(self, group: Sequence[Entry]) -> Mapping[BlockKey, Place]:
-        """Makes all new blocks durable. Raises OSError when the store must not write again."""
-        blocks = [block for entry in group for block in entry.change.blocks]
-        if not blocks:
-            return {}
-        try:
-            places = await self._threads.write(self._segments.append, blocks)
+            if layout.runs:
+                await self._threads.write(self._segments.write, layout)
         except NoRoomError as error:
-            for entry in group:
-                if isinstance(entry.change, PutBlocks | MoveBlocks):  # one without new blocks may rely on another's
-                    entry.fail(StorageFullError(f"the disk is full ({error.strerror}). Nothing was stored. Make room."))
-            return {}
-        return dict(zip((block.key for block in blocks), places, strict=True))
+            self._segments.give_up(layout)
+            self._refuse(error)
+            layout = Layout(layout.before, layout.before)
+        for entry in self._batch:
+            if isinstance(entry.change, PutBlocks):
+                entry.change.let_go()
+        self._gathered.take(self._batch, dict(zip(keys, layout.places, strict=False)), layout)
+        self._batch = []
+        self._raise_what_a_commit_raised()  # it may have ended while we wrote
+        if self._commits is None:
+            self._commits = asyncio.create_task(self._commit_all(), name="storage-commits")
+            self._commits.add_done_callback(lambda _: self._wake.set())
 
-    async def _commit(self, group: Sequence[Entry], appended: Mapping[BlockKey, Place]) -> None:
-        """One transaction for all; then the answers; then, if need be, the checkpoint."""
-        row_count = sum(entry.change.row_count for entry in group)
-        if all(isinstance(entry.change, PutBlocks) and not entry.change.blocks for entry in group):
-            answers: list[Any] = [None] * len(group)
-        else:
-            answers = await self._transact(group, appended, row_count)
-        for entry, answer in zip(group, answers, strict=True):
-            entry.succeed(answer)
-        if self._ledger.wal_is_full(row_count):
-            await self._checkpoint()
+    def _written(self) -> list[dict[bytes, Any]]:
+        """The blocks that are written and not committed."""
+        return [dict(group.places) for group in (self._gathered, self._committing) if group.entries]
 
-    async def _transact(self, group: Sequence[Entry], appended: Mapping[BlockKey, Place], row_count: int) -> list[Any]:
-        if self._ledger.wal_is_full(row_count):
-            await self._checkpoint()
-        transaction = Transaction(self._index.writer, appended, time.time_ns() // 1_000_000)
-        try:
-            await transaction.begin()
-            answers = [await _apply(entry, transaction) for entry in group]
-            await transaction.commit(self._segments.ends)
-        except BaseException:
-            await transaction.rollback()
-            raise
-        self._segments.commit()
-        if any(isinstance(entry.change, SealTail) for entry in group):
-            self._segments.seal()
-        self._count(transaction.delta, row_count)
-        self._admission.settle(group)
-        await self._measure()
-        return answers
+    def _refuse(self, error: NoRoomError) -> None:
+        for entry in self._batch:
+            if isinstance(entry.change, PutBlocks | MoveBlocks):  # one without new blocks may rely on another's
+                entry.fail(StorageFullError(f"the disk is full ({error.strerror}). Nothing was stored. Make room."))
+                entry.change.blocks = ()
+        self._admission.settle([entry for entry in self._batch if entry.has_failed])
 
-    def _count(self, delta: Delta, row_count: int) -> None:
-        ledger = self._ledger
-        self._table.apply(delta)
-        ledger.wal_filled_bytes += ledger.wal_growth(row_count)
-        ledger.segment_bytes = self._table.physical_bytes
-        ledger.block_count = self._table.block_count
-        ledger.linked_count += delta.linked_count
-        ledger.linked_bytes += delta.linked_bytes
+    # --- commits
 
-    async def _measure(self) -> None:
-        """What a commit has made of the files. It is done; failing to measure it does not undo it."""
-        ledger = self._ledger
-        try:
-            ledger.index_bytes = await self._index.page_count() * PAGE_BYTES
-            wal_bytes, free_bytes, total_bytes = await self._threads.write(self._home.measure)
-            ledger.wal_bytes = max(ledger.wal_bytes, wal_bytes)
-            ledger.disk_free_bytes, ledger.disk_total_bytes = free_bytes, total_bytes
-        except (OSError, StorageError):
-            self._log.warning("cannot measure the store", exc_info=True)
+    async def _commit_all(self) -> None:
+        """As long as something has been gathered when a commit is done."""
+        while self._gathered.entries:
+            self.check_not_read_only()
+            self._committing, self._gathered = self._gathered, Group()
+            await self._committer.commit(self._committing)
+            self._committing = Group()
+            self._wake.set()
 
-    async def _checkpoint(self) -> None:
-        """Copies the WAL into the index, so that it starts again at its beginning."""
-        rows = await Transaction(self._index.writer, {}, 0).rows("PRAGMA wal_checkpoint(RESTART)")
-        if rows and not rows[0][0]:
-            self._ledger.wal_filled_bytes = 0
+    async def _drain(self) -> None:
+        """Returns when nothing is left uncommitted but the batch."""
+        if self._commits is not None:
+            await asyncio.wait([self._commits])
+            self._raise_what_a_commit_raised()
+
+    def _raise_what_a_commit_raised(self) -> None:
+        if self._commits is not None and self._commits.done():
+            commits, self._commits = self._commits, None
+            commits.result()
 
     # --- failure
 
-    async def _sqlite_failed(self, group: Sequence[Entry], error: sqlite3.Error) -> None:
-        """A full disk is a state; anything else is the end of writing."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
-            self._end_badly(group, f"index.db: {error}")
-            return
+    async def _failed(self, error: Exception) -> None:
+        """A full disk is a state; anything else is the end of writing. Nothing is under way when it is judged."""
+        errors = [error]
+        if self._commits is not None:
+            await asyncio.wait([self._commits])
+            errors += [other for other in [self._commits.exception()] if isinstance(other, Exception)]
+        entries = [*self._committing.entries, *self._gathered.entries, *self._batch]
+        self._commits, self._committing, self._gathered, self._batch = None, Group(), Group(), []
+        bad = [each for each in errors if not _is_full(each)]
         try:
-            await self._threads.write(self._segments.rollback)
+            if not bad:
+                await self._threads.write(self._segments.rollback)
         except OSError as failure:
-            self._end_badly(group, str(failure))
-        for entry in group:
-            entry.fail(StorageFullError(f"the disk is full (index.db: {error}). Nothing was stored. Make room on it."))
+            bad.append(failure)
+        if bad:
+            self.fail(self._reason(bad[0]))
+        full = StorageFullError(f"the disk is full (index.db: {error}). Nothing was stored. Make room on it.")
+        for entry in entries:
+            entry.fail(_read_only(self._ledger.read_only_reason) if bad else full)
+        self._admission.settle(entries)
 
-    def _end_badly(self, group: Sequence[Entry], reason: str) -> None:
-        self.fail(reason)
-        for entry in group:
-            entry.fail(_read_only(reason))
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, sqlite3.Error):
+            return f"index.db: {error}"
+        if isinstance(error, OSError):
+            return f"{error.strerror or error} ({errno.errorcode.get(error.errno or 0, '?')})"
+        if isinstance(error, StorageError):
+            return str(error)
+        self._log.error("the store failed", exc_info=error)
+        return f"internal error: {error!r}"
 
 
-async def _apply(entry: Entry, transaction: Transaction) -> Any:
-    """The change's answer. A refusal is the change's own; the others of the group go on."""
-    try:
-        return await entry.change.apply(transaction)
-    except StorageError as error:
-        entry.fail(error)
-        return None
-
-
-def _offered(change: Change) -> Sequence[Block]:
-    return change.offered if isinstance(change, PutBlocks) else change.blocks
+def _is_full(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
+    return bool(code & 0xFF == sqlite3.SQLITE_FULL)
 
 
 def _read_only(reason: str) -> StorageError:

@@ -164,14 +164,14 @@ async def test_links_of_many_small_files_share_their_commits(open_store: Open, t
     blocks = make_blocks(100, 500)
     for index, block in enumerate(blocks):
         (tmp_path / str(index)).write_bytes(block.data)
-    measure = store._opened.writer._measure
+    measure = store._opened.writer._committer._measure
 
     async def counted() -> None:
         nonlocal commits
         commits += 1
         await measure()
 
-    store._opened.writer._measure = counted
+    store._opened.writer._committer._measure = counted
     links = [store.link(tmp_path / str(i), [FileSlice(block.key, 0, 500)]) for i, block in enumerate(blocks)]
     await asyncio.gather(*links)
     assert commits < 30
