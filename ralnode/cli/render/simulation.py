@@ -26,7 +26,7 @@ def whole(found: Comparison) -> RenderableType:
         listed = found.of(situation.title)
         if not listed:
             continue
-        parts += [Text(), Text(clean(sentence(situation, place)), style="bold")]
+        parts += [Text(), Text(clean(sentence(situation)), style="bold")]
         parts.append(_copies(listed, has_change=place > 0))
         parts.append(_fullness(situation, listed))
     parts += [Text(), *remarks(found)]
@@ -45,10 +45,12 @@ def head(found: Comparison) -> Text:
     return Text(text)
 
 
-def sentence(situation: Situation, place: int) -> str:
-    if not place:
-        return "The cluster as it is"
-    return f"The cluster {situation.title}"
+def sentence(situation: Situation) -> str:
+    """With what no planner could help."""
+    text = f"The cluster {situation.title}"
+    if situation.unavoidable_count:
+        text += f": there is no room for all copies of at least {count(situation.unavoidable_count, 'block')}"
+    return text
 
 
 def _copies(listed: list[Figures], *, has_change: bool) -> Table:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ralnode.api import NodeId, Planner, PluginError
 from ralnode.api.planning import leaf_budget_bytes, planned_bytes
 from ralnode.core.placement import quantised
-from ralnode.core.whatif.measures import Movement, Wants, histogram, in_one_zone, left_without_copy
+from ralnode.core.whatif.measures import Movement, Wants, histogram, in_one_zone, left_without_copy, unavoidable
 from ralnode.core.whatif.scene import Scene, listed
 from ralnode.core.whatif.settling import Settled, settle
 
@@ -31,6 +31,8 @@ class Situation:
     nodes: tuple[SimulatedNode, ...]
     lost: tuple[str, ...]
     added: tuple[str, ...]
+    unavoidable_count: int
+    """Blocks with too few copies that no planner can do better than, for lack of room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,9 @@ def _remarks(scene: Scene, found: Settled, wanted: Sequence[int]) -> list[str]:
 
 
 def _situation(scene: Scene) -> Situation:
-    return Situation(scene.title, tuple(_nodes(scene)), scene.lost, scene.added)
+    nodes = tuple(_nodes(scene))
+    lacking = unavoidable(scene.sources, [node.room_bytes for node in nodes])
+    return Situation(scene.title, nodes, scene.lost, scene.added, lacking)
 
 
 def _nodes(scene: Scene) -> list[SimulatedNode]:

@@ -57,6 +57,25 @@ def in_one_zone(sources: Sequence[Source], wants: Mapping[NodeId, Wants], zones:
     return found
 
 
+def unavoidable(sources: Sequence[Source], rooms: Sequence[int]) -> int:
+    """At least so many blocks must lack copies, whoever plans, when each copy of a block is on another machine: with x complete
+    blocks no machine can hold more than x of the copies. Exact when all blocks are alike, else a bound from below (all are taken
+    for the smallest, with the fewest copies)."""
+    whole = sum(source.leaf_count for source in sources)
+    counted = [source for source in sources if source.leaf_count]
+    block_bytes = min((source.block_bytes for source in counted), default=1)
+    copies = min((min(source.copies, len(rooms)) for source in counted), default=0)
+    places = [room // block_bytes for room in rooms]
+    low, high = 0, whole
+    while low < high:
+        complete = (low + high + 1) // 2
+        if sum(min(place, complete) for place in places) >= copies * complete:
+            low = complete
+        else:
+            high = complete - 1
+    return whole - low
+
+
 @dataclass(frozen=True, slots=True)
 class Movement:
     """Bytes that nodes newly want after a change, and how many that must be at least: what loads have grown by."""

@@ -10,7 +10,7 @@ import pytest
 from ralnode.api import BlockSet, Plan, View
 from ralnode.api.planning import planned_bytes
 from ralnode.core.whatif.comparing import Comparison, Figures, Question, compare
-from ralnode.core.whatif.measures import Movement, histogram, in_one_zone, left_without_copy
+from ralnode.core.whatif.measures import Movement, histogram, in_one_zone, left_without_copy, unavoidable
 from ralnode.core.whatif.scene import (
     Machine,
     Scene,
@@ -189,6 +189,19 @@ def test_copies_that_share_a_zone_are_counted(zones: str, expected: int) -> None
     scene = scene_of(9, 9, 9, zones=zones)
     held = wants(scene, {0, 2}, {0, 1}, {1})
     assert in_one_zone(scene.sources, held, {machine.id: machine.zone for machine in scene.machines}) == expected
+
+
+@pytest.mark.parametrize(
+    ("rooms", "blocks", "copies", "expected"),
+    [
+        ([12, 12], 12, 2, 0), ([12, 11], 12, 2, 1), ([12], 12, 2, 0), ([5], 12, 1, 7), ([99, 3, 3], 12, 2, 6),
+        ([99, 3, 3], 12, 3, 9), ([0, 0], 12, 2, 12), ([8, 8, 8], 12, 2, 0), ([8, 8, 7], 12, 2, 1), ([], 12, 2, 0), ([9], 0, 2, 0),
+    ],
+)  # fmt: skip
+def test_what_no_planner_can_help_is_reckoned(rooms: list[int], blocks: int, copies: int, expected: int) -> None:
+    """Rooms in blocks. With 99, 3 and 3 and two copies each, the two small ones hold a copy of 6 blocks together."""
+    source = replace(invented_source(0, "film", max(1, blocks) * MB, MB, copies), leaf_count=blocks)
+    assert unavoidable([source], [room * MB for room in rooms]) == expected
 
 
 # --- settling and comparing

@@ -34,7 +34,7 @@ def draw(found: Comparison) -> Canvas:
     for place, situation in enumerate(found.situations):
         listed = found.of(situation.title)
         if listed:
-            _heading(canvas, sentence(situation, place))
+            _heading(canvas, sentence(situation))
             _copies(canvas, listed)
             if place:
                 _moved(canvas, listed, colour)

@@ -18,7 +18,7 @@ LABEL: Final = "Planners compared: copies of each block, bytes moved, how full e
 _PAGE_STYLE: Final = """
 html { color-scheme: light dark; } body { margin: 0 auto; max-width: 960px; padding: 16px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-svg { max-width: 100%; height: auto; display: block; } .wide { overflow-x: auto; } h2 { font-size: 17px; margin: 24px 0 8px; }
+svg { min-width: 720px; width: 100%; height: auto; display: block; } .wide { overflow-x: auto; } h2 { font-size: 17px; margin: 24px 0 8px; }
 table { border-collapse: collapse; white-space: nowrap; } th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid
   var(--rule); } th:first-child, td:first-child { text-align: left; } th { color: var(--faint); font-weight: 500; } p { color: var(--faint); }
 """
@@ -36,14 +36,14 @@ def svg(found: Comparison) -> str:
 def html(found: Comparison) -> str:
     """Picture, tables, remarks. Whatever comes from names is escaped."""
     tables = "".join(
-        f"<h2>{escape(clean(sentence(situation, place)))}</h2>{_table(found.of(situation.title))}"
-        for place, situation in enumerate(found.situations)
+        f"<h2>{escape(clean(sentence(situation)))}</h2>{_table(found.of(situation.title))}"
+        for situation in found.situations
     )
     notes = "".join(f"<p>{escape(note.plain)}</p>" for note in remarks(found))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Planners compared</title><style>{STYLE}{_PAGE_STYLE}</style></head><body>{draw(found).svg(LABEL)}"
+        f'<title>Planners compared</title><style>{STYLE}{_PAGE_STYLE}</style></head><body><div class="wide">{draw(found).svg(LABEL)}</div>'
         f"{tables}{notes}</body></html>\n"
     )
 
