@@ -1,5 +1,6 @@
-"""`Storing`: makes what an add produces durable. One group is being stored while the next is gathered; checkpoints are noted
-together with the group that follows them, so that they cost no fsync of their own.
+"""`Storing`: makes what an add produces durable. Some groups are being stored while the next is gathered, since the store
+writes one while it syncs another; checkpoints are noted together with a group that follows them, so that they cost no
+fsync of their own.
 
 Leaving it (async context manager) waits for what is under way, also when cancelled or failed.
 """
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +23,11 @@ from ralnode.host.ingest.checkpoints import Checkpoints
 from ralnode.host.ingest.hashing import changed
 from ralnode.host.ingest.localtree import stamp_of
 
-_GROUP_BYTES: Final = 12 * MIB
-"""Stored by one fsync and one commit. Below this those take as long as the writing; twice this, and the jobs that are
-being hashed, stay within the 64 MiB that an add may use, with what malloc does not give back at once."""
+_GROUP_BYTES: Final = 8 * MIB
+"""Handed to the store at a time; what has come together there shares an fsync and a commit."""
+_GROUPS_MAX: Final = 4
+"""Under way at once: half of it is written while half is synced. With the group that is gathered, the jobs that are being
+hashed and what malloc does not give back at once, it stays within the 64 MiB that an add may use."""
 _GROUP_ITEMS: Final = 2048
 """Small files."""
 _WAIT_SECONDS: Final = 1.0
@@ -52,15 +56,15 @@ class Storing:
         self._begun_at = time.monotonic()
         self._stored: list[Output] = []
         """Durable, not noted yet."""
-        self._running: asyncio.Task[None] | None = None
+        self._running: deque[asyncio.Task[None]] = deque()
 
     async def __aenter__(self) -> Storing:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         with contextlib.suppress(StorageError):  # a lost note only means that something is read again
             await self._storage.save_state(await self._notes())
 
@@ -76,34 +80,43 @@ class Storing:
     async def finish(self) -> None:
         """All that was added is durable. It is noted when this is left."""
         await self._begin()
-        await self._settle()
+        await self._settle(0)
 
     async def _begin(self) -> None:
-        await self._settle()
+        await self._settle(_GROUPS_MAX - 1)
         group, self._gathered = self._gathered, []
         self._gathered_bytes = self._gathered_items = 0
         self._begun_at = time.monotonic()
-        self._running = asyncio.create_task(self._store(group), name="store content")
-
-    async def _settle(self) -> None:
-        if self._running is not None:
-            await self._running
-            self._running = None
-
-    async def _store(self, outputs: list[Output]) -> None:
-        """Everything is handed to the store at once, which makes it durable together; notes on what came before go first."""
         notes = await self._notes()
+        before = self._running[-1] if self._running else None
+        self._running.append(asyncio.create_task(self._store(group, notes, before), name="store content"))
+
+    async def _settle(self, left_count: int) -> None:
+        """Waits for the oldest until so many are under way."""
+        while len(self._running) > left_count:
+            await self._running[0]
+            self._running.popleft()
+
+    async def _store(
+        self, outputs: list[Output], notes: Mapping[bytes, bytes | None], before: asyncio.Task[None] | None
+    ) -> None:
+        """All is handed to the store at once; notes on what is durable already go first. It is done when those before
+        are, so that nothing is noted while something before it is missing."""
+        runs = [run for output in outputs for run in output.runs]
+        await _all(*self._puts(outputs, notes), self._link(runs))
+        if before is not None:
+            await before
+        self._stored += outputs
+        for output in outputs:
+            self._done(output)
+
+    def _puts(self, outputs: Sequence[Output], notes: Mapping[bytes, bytes | None]) -> list[Coroutine[Any, Any, None]]:
+        """Nobody but these holds the blocks any more, so that their memory is free once the store has written them."""
         blocks = [block for output in outputs for block in output.blocks]
         for output in outputs:
             output.blocks.clear()
         work = [self._storage.save_state(notes)] if notes else []
-        work += [self._storage.put(group, self._reservation) for group in _groups(blocks)]
-        blocks.clear()
-        runs = [run for output in outputs for run in output.runs]
-        await _all(*work, self._link(runs))
-        self._stored = outputs
-        for output in outputs:
-            self._done(output)
+        return work + [self._storage.put(group, self._reservation) for group in _groups(blocks)]
 
     async def _notes(self) -> Mapping[bytes, bytes | None]:
         stored, self._stored = self._stored, []
