@@ -84,10 +84,11 @@ class Routing:
 
 
 def _addresses(hosts: Sequence[str], port: int, tls_port: int) -> list[str]:
-    """Both forms, TLS first: browsers take no other, and plain HTTP is taken by Kubo for private addresses."""
+    """Both forms, plain HTTP first: Helia takes only the first one, and nobody trusts a certificate that a node signed
+    itself. Browsers, which take nothing but TLS, filter by it."""
     names = [name for host in dict.fromkeys(hosts) if (name := _name_of(host))][:HOSTS_MAX]
     secure = [f"{name}/tcp/{tls_port}/tls/http" for name in names if tls_port]
-    return secure + [f"{name}/tcp/{port}/http" for name in names if port]
+    return [f"{name}/tcp/{port}/http" for name in names if port] + secure
 
 
 def _name_of(host: str) -> str:

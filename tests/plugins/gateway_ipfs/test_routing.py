@@ -47,10 +47,10 @@ class TestSeveralGateways:
         ]  # fmt: skip
         tls_port = gateway.listening().tls_port
         assert records[0]["Addrs"] == [
-            f"/ip4/127.0.0.1/tcp/{tls_port}/tls/http",
             f"/ip4/127.0.0.1/tcp/{client.port}/http",
+            f"/ip4/127.0.0.1/tcp/{tls_port}/tls/http",
         ]
-        assert records[1]["Addrs"] == ["/ip4/192.168.1.11/tcp/8443/tls/http", "/ip4/192.168.1.11/tcp/8080/http"]
+        assert records[1]["Addrs"] == ["/ip4/192.168.1.11/tcp/8080/http", "/ip4/192.168.1.11/tcp/8443/tls/http"]
 
     async def test_a_node_with_several_addresses_is_named_under_each_but_no_more_than_kubo_takes(
         self, client, node
@@ -60,7 +60,7 @@ class TestSeveralGateways:
         records = json.loads((await client.ask(f"/routing/v1/providers/{ROOT}")).body)["Providers"]
         names = ["/ip4/192.168.1.11", "/ip6/fd00::11", "/dns/nas.example.org", "/ip4/10.0.0.11"]
         assert records[1]["Addrs"] == [
-            *(f"{name}/tcp/8443/tls/http" for name in names), *(f"{name}/tcp/8080/http" for name in names),
+            *(f"{name}/tcp/8080/http" for name in names), *(f"{name}/tcp/8443/tls/http" for name in names),
         ]  # fmt: skip
 
     async def test_a_public_gateway_is_named_under_its_other_addresses_too(self, client, node, gateway) -> None:
@@ -72,10 +72,10 @@ class TestSeveralGateways:
         ("filter-addrs=tls", [["tls"], ["tls"]]),
         ("filter-addrs=!tls", [["http"], ["http"]]),
         ("filter-addrs=https,webtransport,webrtc,wss,tls", [["tls"], ["tls"]]),
-        ("filter-addrs=https,tcp,webrtc", [["tls", "http"], ["tls", "http"]]),
+        ("filter-addrs=https,tcp,webrtc", [["http", "tls"], ["http", "tls"]]),
         ("filter-addrs=unknown", []),
         ("filter-addrs=webrtc", []),
-        ("filter-protocols=unknown,transport-bitswap,transport-ipfs-gateway-http", [["tls", "http"], ["tls", "http"]]),
+        ("filter-protocols=unknown,transport-bitswap,transport-ipfs-gateway-http", [["http", "tls"], ["http", "tls"]]),
         ("filter-protocols=transport-bitswap", []),
     ])  # fmt: skip
     async def test_filters_leave_what_was_asked_for(self, client, query, left) -> None:
