@@ -56,6 +56,8 @@ class Bounds(NamedTuple):
     interior_count: int = LEAVES_PER_SOURCE_MAX
     single_leaf_bytes: int | None = None
     """Set when the record says that the root itself is the only block: its size. Then no block is needed."""
+    revisit_count: int = LEAVES_PER_SOURCE_MAX
+    """How often nodes may be gone into that were gone into before: 60 of them can lead to 2^60 leaves."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class _Enumeration:
         self._open_bytes = 0
         self._ahead_bytes = 0
         self._steps = 0
+        self._revisits = 0
 
     def walk(self, root: bytes) -> Walk[Dag]:
         key = cids.to_key(root)
@@ -185,6 +188,8 @@ class _Enumeration:
             return
         if not inline and key not in self._seen:
             self._interior(key, block)
+        else:
+            self._revisited()
         self._open_bytes += len(block)
         if len(self._stack) >= DAG_DEPTH_MAX or self._open_bytes > _OPEN_BYTES_MAX:
             raise DagError(
@@ -198,6 +203,11 @@ class _Enumeration:
         self._dag.interior_bytes += len(block)
         if len(self._seen) > self._bounds.interior_count:
             raise DagError(f"the DAG has more than {self._bounds.interior_count} interior nodes")
+
+    def _revisited(self) -> None:
+        self._revisits += 1
+        if self._revisits > self._bounds.revisit_count:
+            raise DagError(f"the DAG leads into the same nodes more than {self._bounds.revisit_count} times")
 
     def _leaf(self, key: bytes, size_bytes: int) -> None:
         self._dag.leaves.append(key, size_bytes)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ralnode.api import Block, BlockSet, Holding, NotFoundError, Root, Source, Storage
-from ralnode.api.limits import MIB
+from ralnode.api.limits import KIB, MIB
 from ralnode.dag import cid as cids
 from ralnode.dag.errors import DagError
 from ralnode.dag.keys import KeyList, LeafKeys
@@ -24,6 +24,9 @@ from ralnode.host.holdingcount import all_held, count_held
 
 CACHE_BYTES: Final = 32 * MIB
 """About 800 GiB in 1 MiB leaves. A source larger than this is kept only while it is used."""
+
+STRANGE_REVISITS_MAX: Final = 1 << 15
+"""0.7 TiB of zeros in nodes of 22 MiB, as Kubo makes them; about ten seconds of walking."""
 
 
 class DagIndex:
@@ -64,11 +67,18 @@ class DagIndex:
         return await keys_only_in(source, kept, self.dag, self._storage)
 
     async def describe(
-        self, root: Root, name: str, *, copies: int = 2, priority: int = 0, strict: bool = False
+        self,
+        root: Root,
+        name: str,
+        *,
+        copies: int = 2,
+        priority: int = 0,
+        strict: bool = False,
+        bounds: Bounds = Bounds(),  # noqa: B008 - immutable
     ) -> Source:
         """The record of a DAG whose blocks are in the store. `strict` for a DAG that others made: every dag-pb block is
-        looked at. Raises NotFoundError when a block is missing, DagError when the DAG is malformed."""
-        dag = await drive(enumerate_dag(root, strict=strict), self._storage.get_many)
+        looked at; `bounds` for a stranger's, which may lead to more leaves than there is memory. Raises NotFoundError when a block is missing, DagError when the DAG is malformed."""
+        dag = await drive(enumerate_dag(root, bounds, strict=strict), self._storage.get_many)
         source = Source(
             root=root,
             name=name,
@@ -129,6 +139,13 @@ class DagIndex:
                 f"{found[1]} interior nodes, its record says {bounds.leaf_count} and {bounds.interior_count}"
             )
         return dag
+
+
+def strange_bounds(capacity_bytes: int) -> Bounds:
+    """Of a DAG that a stranger made: a few blocks that link to each other again and again could lead to more leaves than
+    there are atoms. Blocks of 128 KiB that fill the whole node, and a million more."""
+    count = (1 << 20) + capacity_bytes // (128 * KIB)
+    return Bounds(count, count, revisit_count=STRANGE_REVISITS_MAX)
 
 
 def bounds_of(source: Source) -> Bounds:

@@ -17,6 +17,7 @@ from ralnode.cli.cutting import ChunkSize, Hidden, MaxLinks, ProfileName, RawLea
 from ralnode.cli.output import show
 from ralnode.cli.packing import pack, survey
 from ralnode.cli.progress import Meter
+from ralnode.cli.pulling import pull, refuse_with_from
 from ralnode.cli.text import clean, count, size
 from ralnode.dag.profile import V1_2025
 from ralnode.host.answers import AddedAnswer, AddProgress
@@ -28,7 +29,13 @@ from ralnode.host.jsonable import from_jsonable
 def command(
     ctx: typer.Context,
     *,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders; with --from: CIDs.")],
+    gateway: Annotated[
+        str, typer.Option("--from", metavar="URL", help="Pull from this IPFS gateway instead, such as a Kubo's.")
+    ] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="With --from: take any certificate; the blocks are checked all the same.")
+    ] = False,
     name: Annotated[str, typer.Option(help="What to call it in the cluster; the last part of the path.")] = "",
     copies: Annotated[
         int | None, typer.Option(min=1, max=32, help="How many machines keep each block; as configured.")
@@ -46,13 +53,15 @@ def command(
     """Add files or folders to the cluster.
 
     The files are streamed to the node on this machine, and spread from there. If it is interrupted, the same command
-    goes on where it stopped. With --link the node reads the file where it lies, so that nothing is stored twice.
+    goes on where it stopped. With --link the node reads the file where it lies, so that nothing is stored twice. With --from the
+    node fetches what has these CIDs from a trustless gateway (any Kubo's port 8080), and checks every block.
 
     \b
     Examples:
       ralnode add holiday
       ralnode add *.iso --copies 3
       ralnode add /srv/films --link --priority 5
+      ralnode add --from http://192.168.1.5:8080 bafybeid… --name photos
     """
     if name and len(paths) > 1:
         raise UsageError("--name fits one path; leave it out, or add the paths one by one")
@@ -61,11 +70,17 @@ def command(
         "max_links": max_links, "raw_leaves": raw_leaves,
     }  # fmt: skip
     client = node_client(ctx)
+    given = {key: value for key, value in params.items() if value not in (None, "")}
+    if gateway:
+        refuse_with_from(given, link=link, hidden=hidden)
+        for answer in pull(ctx, client, gateway, list(map(str, paths)), {**given, "insecure": insecure}):
+            show(ctx, answer, shown)
+        return
+    if insecure:
+        raise UsageError("--insecure is of use with --from only; leave it out")
     for path in paths:
         send = add_linked if link else add_streamed
-        answer = send(
-            ctx, client, path, {key: value for key, value in params.items() if value not in (None, "")}, hidden=hidden
-        )
+        answer = send(ctx, client, path, given, hidden=hidden)
         show(ctx, answer, shown)
 
 

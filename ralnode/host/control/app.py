@@ -8,6 +8,7 @@
     POST /v1/add?…                       frames in, NDJSON progress and result out
     POST /v1/add-offsets                 JSON in and out: what of each file is here of an earlier, interrupted add
     POST /v1/add-path?path=…             NDJSON progress and result of an add by reference
+    POST /v1/add-from?url=&cid=          NDJSON progress and result of a pull from a trustless gateway
     POST /v1/import?name=                a CAR in, NDJSON progress and result out
 
 Errors are JSON `{error, exit_code, class}`, as the whole answer, as a line, or as a FAILURE frame.
@@ -70,6 +71,7 @@ def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
         StarletteRoute("/v1/add", Route(uploads.add, reads_body=True), methods=["POST"]),
         StarletteRoute("/v1/add-offsets", Route(uploads.offsets, reads_body=True), methods=["POST"]),
         StarletteRoute("/v1/add-path", Route(uploads.add_path, reads_body=False), methods=["POST"]),
+        StarletteRoute("/v1/add-from", Route(uploads.add_from, reads_body=False), methods=["POST"]),
         StarletteRoute("/v1/import", Route(uploads.import_car, reads_body=True), methods=["POST"]),
     ]
     handlers: Mapping[Any, Any] = {RalnodeError: failed, HTTPException: unknown, Exception: broken}

@@ -11,7 +11,7 @@ from ralnode.api.limits import KIB, MIB, PUT_BATCH_BLOCKS, PUT_BATCH_BYTES
 from ralnode.dag import cid
 from ralnode.dag.car import CarReader
 from ralnode.dag.errors import DagError
-from ralnode.host.dagindex import DagIndex
+from ralnode.host.dagindex import DagIndex, strange_bounds
 from ralnode.host.ingest import Added, AddOptions, Progress
 from ralnode.host.ingest.model import Report
 
@@ -84,9 +84,10 @@ class CarImport:
         options, text = self._options, cid.to_text(root)
         name = options.name if options.name and root_count == 1 else text
         self._index.forget(root)
+        bounds = strange_bounds(self._storage.usage().capacity_bytes)
         try:
             source = await self._index.describe(
-                root, name, copies=options.copies, priority=options.priority, strict=True
+                root, name, copies=options.copies, priority=options.priority, strict=True, bounds=bounds
             )
         except DagError as error:
             raise UsageError(f"the CAR file does not hold all of {text}: {error}. Nothing was published") from error

@@ -1,4 +1,4 @@
-"""`POST /v1/add`, `/v1/add-offsets`, `/v1/add-path`, `/v1/import`: content in, NDJSON progress and the result out."""
+"""`POST /v1/add`, `/v1/add-offsets`, `/v1/add-path`, `/v1/add-from`, `/v1/import`: content in, NDJSON progress and the result out."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ralnode.host.ingest import Added, AddOptions, Progress, UploadFile
 from ralnode.host.ingest.ingest import uploaded_totals
 from ralnode.host.ingest.model import Report
 from ralnode.host.jsonable import to_jsonable
+from ralnode.host.pulling import GatewayAddress, GatewayClient, Pull
 
 PROGRESS_SECONDS: Final = 0.2
 """Between two lines of progress."""
@@ -51,6 +52,11 @@ class AddQuery:
     entry_count: int = 0
     hidden: bool = False
     path: str = ""
+    url: str = ""
+    """Of a gateway, and `cid` what to pull from it."""
+    cid: str = ""
+    insecure: bool = False
+    """Take any certificate."""
 
     def __post_init__(self) -> None:
         if self.copies is not None and not 1 <= self.copies <= 32:
@@ -103,6 +109,25 @@ class Uploads:
 
         def work(report: Report) -> Awaitable[list[Added]]:
             return CarImport(self._node.storage, self._node.dag, options, asked.content_bytes, report).run(body)
+
+        await self._tell(answer, work)
+
+    async def add_from(self, query: Mapping[str, str], _body: AsyncIterator[bytes], answer: Answer) -> None:
+        """Pulls `cid` from the gateway at `url`. What has come when it fails stays, and the same request goes on from there."""
+        asked = parse(AddQuery, query, "add-from")
+        address, options = GatewayAddress.parse(asked.url), asked.options(self._node.default_copies)
+        try:
+            root = cid.parse(asked.cid)
+        except ValueError as error:
+            raise UsageError(f"add-from: {error}") from None
+        client = GatewayClient(address, insecure=asked.insecure)
+
+        async def work(report: Report) -> list[Added]:
+            pull = Pull(self._node.storage, self._node.dag, client, options, report)
+            try:
+                return [await pull.run(root)]
+            finally:
+                pull.close()
 
         await self._tell(answer, work)
 
