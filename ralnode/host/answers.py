@@ -188,6 +188,13 @@ class ConfigRow:
     """The file, `environment X`, `flag --x`, or `default`."""
 
 
+def shown(value: Any) -> str:
+    """A value of the configuration for people: nothing for None, lists without their brackets."""
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) and not hasattr(value, "_fields") else str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigAnswer:
     rows: tuple[ConfigRow, ...]

@@ -6,6 +6,7 @@ A role that nobody can play is no error of the choice: `Chosen.lacking` says whi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ralnode.api import PluginError
 from ralnode.host.config import Config
@@ -47,6 +48,21 @@ def choose(plugins: PluginSet, config: Config) -> Chosen:
             f"RALNODE_PLUGINS names plugins that were not loaded: {'; '.join(reasons or plugins.missing)}"
         )
     return Chosen({role: _of_role(role, plugins, config) for role in ROLES})
+
+
+def effective(config: Config, chosen: Chosen | None) -> list[tuple[str, Any, str]]:
+    """Rows (key, value, where it came from) as `Config.effective`, but with the providers that the defaults have chosen
+    where `[use]` says nothing. `chosen` is None when no choice can be made: then they are left empty."""
+    return [_chosen_row(row, chosen) for row in config.effective()]
+
+
+def _chosen_row(row: tuple[str, Any, str], chosen: Chosen | None) -> tuple[str, Any, str]:
+    key, value, origin = row
+    section, _, role = key.partition(".")
+    if section != "use" or value is not None:
+        return row
+    names = [offer.provider.name for offer in chosen.by_role[role]] if chosen else []
+    return key, names[0] if role in EXCLUSIVE and names else tuple(names), origin
 
 
 def check_tables(plugins: PluginSet, config: Config) -> list[str]:

@@ -24,12 +24,20 @@ from ralnode.api import (
 from ralnode.core.engine import Engine
 from ralnode.core.events import Event, HoldingFound, NodeChanged, PeerHinted, SourcePublished, SourceWithdrawn
 from ralnode.host.addresses import addresses_of
-from ralnode.host.answers import ConfigAnswer, ConfigRow, PageAnswer, PluginLine, PluginsAnswer, RefusedLine
+from ralnode.host.answers import (
+    ConfigAnswer,
+    ConfigRow,
+    PageAnswer,
+    PluginLine,
+    PluginsAnswer,
+    RefusedLine,
+    shown,
+)
 from ralnode.host.assembly import Surroundings, Works
 from ralnode.host.backup.collecting import Origin as BackupOrigin
 from ralnode.host.bounds import AWAY_SPREAD_SECONDS, SETTLE_SECONDS_MAX, STOP_DELAY_SECONDS
 from ralnode.host.building import Roles
-from ralnode.host.choose import Chosen
+from ralnode.host.choose import Chosen, effective
 from ralnode.host.commands.params import PageParams
 from ralnode.host.commands.verifying import VerifyJob
 from ralnode.host.config import Config
@@ -168,7 +176,7 @@ class Operations:
 
     def config_rows(self) -> ConfigAnswer:
         config = self._setup.config
-        rows = tuple(ConfigRow(key, str(value), origin) for key, value, origin in config.effective())
+        rows = tuple(ConfigRow(key, shown(value), origin) for key, value, origin in effective(config, self._setup.chosen))
         return ConfigAnswer(rows, str(config.path or ""), config.warnings)
 
     def join_code(self) -> str:

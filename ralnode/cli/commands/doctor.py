@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Final
+
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ralnode.api import ClusterStatus, ConfigError, UnavailableError
+from ralnode.api import ClusterStatus, ConfigError, PluginError, RalnodeError, UnavailableError
 from ralnode.cli.client import NodeClient
 from ralnode.cli.context import load_config, node_client
-from ralnode.cli.doctor import clock, disk, gateways, network, software
+from ralnode.cli.doctor import (
+    announcements,
+    clock,
+    descriptors,
+    disk,
+    filesystem,
+    firewall,
+    gateways,
+    network,
+    peers,
+    software,
+    unit,
+)
 from ralnode.cli.doctor.finding import Diagnosis, Finding, Level, Patient, bad, ok, warning
 from ralnode.cli.output import show
 from ralnode.cli.text import clean, count
-from ralnode.host.answers import ConfigAnswer, ConfigRow
+from ralnode.host.answers import ConfigAnswer, ConfigRow, shown
+from ralnode.host.choose import choose, effective
 from ralnode.host.config import Config
 from ralnode.host.jsonable import from_jsonable
+from ralnode.host.plugin_find import Where
+from ralnode.host.plugins import load as load_plugins
+
+PARTS: Final = (software, disk, filesystem, descriptors, network, announcements, peers, firewall, gateways, clock, unit)
+"""In the order of the report. Each has `look(patient)`."""
 
 _LOOKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.BAD: ("✗", "bold red")}
 
 
-def command(ctx: typer.Context) -> None:
+def command(
+    ctx: typer.Context,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 when there are warnings.")] = False,
+) -> None:
     """Examine this machine and its configuration; say what to mend.
 
-    Prints the effective configuration with where each value came from. Ends with exit code 1 if something is bad.
+    Works whether a node runs or not: software, disk, network, firewall, peers, clock, the service of systemd. Prints the
+    effective configuration with where each value came from. Ends with exit code 1 if something is bad.
 
     \b
     Examples:
@@ -33,8 +60,10 @@ def command(ctx: typer.Context) -> None:
     """
     diagnosis = _examine(ctx)
     show(ctx, diagnosis, _shown)
-    if diagnosis.is_bad:
+    if diagnosis.worst is Level.BAD:
         raise typer.Exit(1)
+    if strict and diagnosis.worst is Level.WARNING:
+        raise typer.Exit(2)
 
 
 def _examine(ctx: typer.Context) -> Diagnosis:
@@ -46,18 +75,31 @@ def _examine(ctx: typer.Context) -> Diagnosis:
     status, running = _running(client)
     patient = Patient(config, client, status)
     findings = [*_configuration(config, is_running=status is not None)]
-    for part in (software, disk, network, gateways, clock):
-        try:
-            findings += part.look(patient)
-        except OSError as error:
-            remedy = "run doctor as the user that the node runs as (sudo -u ralnode ralnode doctor)"
-            findings.append(bad("rights", f"could not look at {error.filename}: {error.strerror}", remedy))
-    rows = (
-        running.rows
-        if running
-        else tuple(ConfigRow(key, str(value), origin) for key, value, origin in config.effective())
-    )
+    with ThreadPoolExecutor(len(PARTS)) as pool:  # several of them wait for the network
+        for found in pool.map(lambda part: _looked(part.look, patient), PARTS):
+            findings += found
+    rows = running.rows if running else _local_rows(config)
     return Diagnosis(tuple(findings), rows, is_running=status is not None)
+
+
+def _looked(look: Callable[[Patient], Iterable[Finding]], patient: Patient) -> list[Finding]:
+    try:
+        return list(look(patient))
+    except OSError as error:
+        remedy = "run doctor as the user that the node runs as (sudo -u ralnode ralnode doctor)"
+        return [bad("rights", f"could not look at {error.filename or 'it'}: {error.strerror or error}", remedy)]
+    except RalnodeError as error:  # the node has ended meanwhile, or the configuration is not for this part
+        return [warning("node", str(error), "mend it, then examine again")]
+
+
+def _local_rows(config: Config) -> tuple[ConfigRow, ...]:
+    """What a node with this configuration would use."""
+    found = load_plugins(Where(os.environ))
+    try:
+        chosen = choose(found, config)
+    except PluginError:  # software.py tells it
+        chosen = None
+    return tuple(ConfigRow(key, shown(value), origin) for key, value, origin in effective(config, chosen))
 
 
 def _running(client: NodeClient) -> tuple[ClusterStatus | None, ConfigAnswer | None]:

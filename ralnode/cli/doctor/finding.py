@@ -39,8 +39,8 @@ class Diagnosis:
     is_running: bool
 
     @property
-    def is_bad(self) -> bool:
-        return any(each.level is Level.BAD for each in self.findings)
+    def worst(self) -> Level:
+        return max((each.level for each in self.findings), key=list(Level).index, default=Level.OK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ralnode.api import ClusterStatus, Liveness
+from ralnode.api import Address, ClusterStatus, Liveness
 from ralnode.cli.doctor.finding import Finding, Patient, bad, ok, warning
+from ralnode.cli.doctor.listeners import Program, holders, named
+from ralnode.cli.doctor.peers import identity_of
 from ralnode.cli.text import clean, count
+from ralnode.host.datadir import LOCK_FILE
 from ralnode.host.node_options import NodeOptions
 
 MDNS_GROUP: Final = "224.0.0.251"
@@ -23,9 +26,11 @@ def look(patient: Patient) -> Iterator[Finding]:
         yield from ports(node)
     yield multicast(node.listen_host)
     if patient.status is None:
-        yield from _known_peers(node)
+        if identity_of(patient) is None:  # else peers.py dials them, with its certificate
+            yield from _known_peers(node)
         yield warning("peers", "no node runs here, so nobody can be heard", "start it: ralnode run")
     else:
+        yield from own_listeners(patient.status, node, _pid(patient))
         yield _heard(patient.status)
 
 
@@ -39,9 +44,54 @@ def ports(node: NodeOptions) -> Iterator[Finding]:
     for kind, host, port, option, use in wanted:
         error = bind_error(kind, host, port)
         if error:
-            yield bad("ports", f"{port} ({use}) cannot be bound: {error}", f"end what uses it, or set [node] {option}")
+            who = named(holders("tcp" if kind == socket.SOCK_STREAM else "udp", port))
+            by = f", by {clean(who)}" if who else ""
+            yield bad(
+                "ports", f"{port} ({use}) cannot be bound: {error}{by}", f"end what uses it, or set [node] {option}"
+            )
         else:
             yield ok("ports", f"{port} ({use}) is free")
+
+
+def own_listeners(status: ClusterStatus, node: NodeOptions, pid: int | None) -> Iterator[Finding]:
+    """Whether the running node is reached where it tells the others that it is, and no other program is there instead."""
+    me = next(each for each in status.nodes if each.is_me)
+    if me.address:
+        yield reachable(Address.parse(me.address))
+        yield from foreign("tcp", Address.parse(me.address).port, holders("tcp", Address.parse(me.address).port), pid)
+    if node.gossip_port:
+        yield from foreign("udp", node.gossip_port, holders("udp", node.gossip_port), pid)
+
+
+def reachable(address: Address) -> Finding:
+    """Dials this machine at the address that the others are told."""
+    try:
+        socket.create_connection(address, DIAL_SECONDS).close()
+    except OSError as error:
+        return bad(
+            "listening", f"the others are told {address}, but nothing can be reached there: {error.strerror or error}",
+            "set [node] announce to an address of this machine, or listen_host to 0.0.0.0; look at its firewall",
+        )  # fmt: skip
+    return ok("listening", f"reached at {address}, as the others are told")
+
+
+def foreign(kind: str, port: int, programs: Sequence[Program], pid: int | None) -> Iterator[Finding]:
+    """Nothing when nobody can be seen there: other users' programs are invisible."""
+    others = [each for each in programs if each.pid != pid]
+    if pid is not None and others:
+        yield bad(
+            "listening", f"{clean(named(others))} listens on {kind.upper()} {port}, which is this node's",
+            "end that program, or give the node another port",
+        )  # fmt: skip
+
+
+def _pid(patient: Patient) -> int | None:
+    """Of the node, from the lock of its data folder."""
+    folder = patient.config.node.data_dir
+    try:
+        return int((folder / LOCK_FILE).read_text()) if folder else None
+    except (OSError, ValueError):
+        return None
 
 
 def bind_error(kind: socket.SocketKind, host: str, port: int) -> str:
