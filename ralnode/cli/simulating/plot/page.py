@@ -19,7 +19,7 @@ _PAGE_STYLE: Final = """
 html { color-scheme: light dark; } body { margin: 0 auto; max-width: 960px; padding: 16px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 svg { min-width: 720px; width: 100%; height: auto; display: block; } .wide { overflow-x: auto; } h2 { font-size: 17px; margin: 24px 0 8px; }
-table { border-collapse: collapse; white-space: nowrap; } th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid
+table { border-collapse: collapse; white-space: nowrap; font-size: 13px; } th, td { padding: 4px 10px 4px 0; text-align: right; border-bottom: 1px solid
   var(--rule); } th:first-child, td:first-child { text-align: left; } th { color: var(--faint); font-weight: 500; } p { color: var(--faint); }
 """
 _COLUMNS: Final = (
