@@ -35,7 +35,10 @@ def export(events: Sequence[EventLine], form: str) -> str:
     """`json`, `csv` or `txt`; the oldest first."""
     rows = [_row(line) for line in events]
     if form == "json":
-        lines = [{"time": r.iso, "unix_ms": e.unix_ms, "level": r.level, "text": r.text} for r, e in zip(rows, events, strict=True)]
+        lines = [
+            {"time": r.iso, "unix_ms": e.unix_ms, "level": r.level, "text": r.text}
+            for r, e in zip(rows, events, strict=True)
+        ]
         return json.dumps(lines, indent=1)
     if form == "csv":
         out = io.StringIO()

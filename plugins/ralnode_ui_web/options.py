@@ -26,7 +26,7 @@ class WebOptions:
     tls_key: Path | None = None
     viewers_max: int = 32
     """Browsers that follow the page live at one time."""
-    sources_shown: int = 200
+    sources_shown: int = 100
     """Sources on one page, the least healthy first."""
 
     def __post_init__(self) -> None:
