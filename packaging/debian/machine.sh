@@ -6,6 +6,8 @@ mount --make-rprivate /
 . "$(dirname "$0")/tree.sh"
 overlay_of "$place"
 cp "$package" "$root/root/ralnode.deb" # not /tmp, which systemd empties
+[ ! -x dist/ralnode ] || install -m 0755 dist/ralnode "$root/root/trial"
+cp packaging/debian/ralnode_hang.py "$root/root/" # a plugin that hangs on demand
 echo "$name" >"$root/etc/hostname"
 hostname "$name"
 cd "$root"
@@ -39,4 +41,4 @@ cd /
 umount -l /oldroot
 mount --make-rshared / # as container managers do: credentials reach services by propagation of mounts
 exec env -i container=ralnode-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-    /lib/systemd/systemd --system --show-status=false --log-target=console </dev/null
+    /lib/systemd/systemd --system --show-status=false --log-target=journal </dev/null

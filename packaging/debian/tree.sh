@@ -17,10 +17,12 @@ debian_tree() {
     [ -n "$package" ] || cannot "no package: sh packaging/deb makes one"
 }
 
-overlay_of() { # FOLDER: everything written goes into memory
-    mkdir -p "$1"
-    mount -t tmpfs tmpfs "$1"
-    mkdir "$1/up" "$1/work" "$1/root"
+overlay_of() { # FOLDER: everything written goes into memory; a folder that was one before goes on with what was written
+    if [ ! -d "$1/up" ]; then
+        mkdir -p "$1"
+        mount -t tmpfs tmpfs "$1"
+        mkdir "$1/up" "$1/work" "$1/root"
+    fi
     mount -t overlay overlay -o "lowerdir=$base,upperdir=$1/up,workdir=$1/work" "$1/root"
     root=$1/root
 }

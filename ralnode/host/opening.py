@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Final
 
 from ralnode.api import Address, Hint, NodeId, Settings, UnavailableError
 from ralnode.core.engine import Engine
@@ -49,11 +48,9 @@ from ralnode.host.peerservice import PeerAnswers
 from ralnode.host.plugins import PluginSet
 from ralnode.host.rates import Rates
 from ralnode.host.reading import Reader
+from ralnode.host.storeprobe import StoreProbe
 from ralnode.host.supervise import guarded_start, run_essential
 from ralnode.host.tasks import Tasks
-
-_PROBE: Final = b"node/watchdog"
-"""A document that never exists: reading and removing it goes through the store's threads and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +177,8 @@ class Opening:
         for name, work in essential.items():
             self._core.spawn(name, run_essential(name, work))
         notifier = self._given.notifier
-        storage = around.storage
-        reads, writes = (lambda: storage.load_state(_PROBE)), (lambda: storage.save_state({_PROBE: None}))
-        self._core.spawn("watchdog", notifier.watch(reads, writes))
+        probe = StoreProbe(around.storage)
+        self._core.spawn("watchdog", notifier.watch(probe.reads, probe.writes))
         self._core.spawn("status line", notifier.tell(lambda: operations.status().sentence))
 
     async def _answer_command(self, peer: NodeId, body: bytes) -> bytes:
