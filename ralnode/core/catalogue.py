@@ -18,7 +18,7 @@ from ralnode.core import catalogue_state as state
 from ralnode.core.authormap import AuthorMap
 from ralnode.core.claims import Claims
 from ralnode.core.clock import HybridClock, is_too_far_ahead, unix_ms_of
-from ralnode.core.deltas import Delta, Digest, DigestEntry
+from ralnode.core.deltas import Delta, Digest, DigestEntry, PackedDigest
 from ralnode.core.records import NODE_KEY, NodeRecord, Record, RecordRefusedError, Signed, SourceRecord, sign, verify
 from ralnode.core.updates import Change, Documents, Merged, Refusal
 
@@ -42,6 +42,8 @@ class Catalogue:
         self._clock = HybridClock()
         self._next_seq = 1
         self._reserved = 0
+        self._digest: PackedDigest | None = None
+        """For everybody, as long as nothing changes and everything is whole."""
         self._adopted = False
         """Whether own records came back that this run did not know."""
         self._written: dict[bytes, Record] = {}
@@ -49,7 +51,7 @@ class Catalogue:
 
     def load(self, documents: Mapping[bytes, bytes]) -> None:
         """Restores what the documents of all updates hold. Damaged ones are left out and fetched from peers again."""
-        loaded = state.load(documents)
+        self._digest, loaded = None, state.load(documents)
         for author, author_map in loaded.maps.items():
             self._maps[author] = author_map
             for entry in author_map.entries.values():
@@ -87,7 +89,7 @@ class Catalogue:
     def tend(self, now: Instant) -> Documents:
         """To be called every hour or so: forgets old tombstones, and dates own records anew that this machine's
         clock, once wrong, had put into the future where nobody takes them."""
-        change = Change()
+        change, self._digest = Change(), None
         for key, entry in list(self._own.entries.items()):
             if (
                 entry.record is not None
@@ -99,7 +101,7 @@ class Catalogue:
         return change.finish()
 
     def _write(self, record: Record, change: Change) -> None:
-        seq = max(self._next_seq, self._own.top_seq + 1)
+        self._digest, seq = None, max(self._next_seq, self._own.top_seq + 1)
         signed = sign(self._identity, seq, record)
         self._written[signed.key] = record
         self._next_seq = seq + 1
@@ -139,17 +141,26 @@ class Catalogue:
 
     def digest(self, peer: NodeId | None = None) -> Digest:
         """How far every author is known, for `peer` (whom we may be reading from the start)."""
-        return {author: author_map.digest_entry(peer) for author, author_map in self._maps.items() if author_map.known}
+        if self._digest is None:
+            digest = {author: found.digest_entry(peer) for author, found in self._maps.items() if found.known}
+            if not all(found.is_whole for found in self._maps.values()):
+                return digest
+            self._digest = PackedDigest(digest)
+        return self._digest
 
     def delta(self, peer: NodeId, digest: Digest, byte_limit: int) -> tuple[Delta, ...]:
         """What `peer`, whose digest this is, lacks: oldest first, about `byte_limit` bytes, authors with little first.
 
         Call it for every digest received: it also notes differences that plain deltas would not cure.
         """
+        mine = self.digest(peer)
+        if digest is mine and isinstance(mine, PackedDigest):
+            return ()
         for author, theirs in digest.items():
             author_map = self._maps.get(author)
-            if author_map is not None and author_map.digest_entry(peer) != theirs:
+            if author_map is not None and mine.get(author) != theirs:
                 author_map.study(peer, theirs)
+                self._digest = None if author_map.walk is not None else self._digest
         if self._own.unfinished and digest.get(self._me, _NOTHING).known <= self._own.known:
             self._own.unfinished, self._own.known = False, self._own.top_seq  # nothing of ours to be had there
         lacking = sorted((count, author) for author, count in self._lacking(digest))
@@ -195,6 +206,8 @@ class Catalogue:
         """Takes in a peer's deltas, in any order and any number of times. What is refused is named and fetched again
         later; it stops nothing else."""
         change = Change()
+        if deltas:
+            self._digest = None
         for delta in deltas:
             author_map = self._maps.get(delta.author)
             if author_map is None:
@@ -264,7 +277,7 @@ class Catalogue:
         this run, since those who know the old numbers have not listened."""
         if self._own.unfinished or not self._adopted:
             return
-        self._adopted, change.own_jumped = False, True
+        self._adopted, change.own_jumped, self._digest = False, True, None
         self._own.known = self._own.top_seq
         self._next_seq = max(self._next_seq, self._own.top_seq) + RESERVE_STEP
         for record in list(self._written.values()):

@@ -29,6 +29,15 @@ class DigestEntry(NamedTuple):
 Digest: TypeAlias = Mapping[NodeId, DigestEntry]
 
 
+class PackedDigest(dict[NodeId, DigestEntry]):
+    """A digest of a catalogue that is whole, with its bytes: whoever has the same ones has the same records. Nobody may
+    change it."""
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(digest)
+        self.packed: Final = pack_digest(digest)
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """All records of one author that the sender holds above `from_seq`, oldest first, up to a limit of bytes."""
@@ -47,6 +56,8 @@ _ENTRY: Final = struct.Struct(">32sQQQ16s")
 
 def pack_digest(digest: Digest) -> bytes:
     """72 bytes per author, sorted. One byte string: 10,000 authors decode in milliseconds."""
+    if isinstance(digest, PackedDigest):
+        return digest.packed
     return b"".join(
         _ENTRY.pack(author, entry.known, entry.wanted_from, entry.gc_seq, entry.fingerprint.to_bytes(16, "big"))
         for author, entry in sorted(digest.items())

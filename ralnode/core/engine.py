@@ -31,6 +31,7 @@ from ralnode.api import (
 )
 from ralnode.core import events as ev
 from ralnode.core.events import Effect, Event
+from ralnode.core.exchange import News
 from ralnode.core.state import EngineState
 from ralnode.core.updates import Merged
 
@@ -115,12 +116,10 @@ class Engine(EngineState):
         newer_holdings = versions.holdings > self._holdings.known_version(author)
         if author == self.me.id or not (newer_records or newer_holdings):
             return
-        self._exchange.heard(author, versions)
+        self._exchange.heard(author, versions, now)
         others = self._membership.live_others()
-        if author in others:
-            self._rounds.news_at(author, now.seconds)
-        elif newer_records and others:
-            self._rounds.news_at(self._rng.choice(others), now.seconds)
+        if newer_records and others and not self._membership.is_live(author):
+            self._exchange.has_more(self._rng.choice(others), now)
 
     # --- exchange of state ------------------------------------------------------------------------------------------
 
@@ -134,7 +133,7 @@ class Engine(EngineState):
             news = self._exchange.take(event.body, event.peer, event.seen_at, now)
         except PeerError as error:
             return [ev.ReplySync(event.request, b"", refusal=str(error))]
-        effects = self._carry(news.gossip, now) + self._catalogue_changed(news.merged, now)
+        effects = self._carry(news.gossip, now) + self._news_came(news, now)
         return [*effects, ev.ReplySync(event.request, self._exchange.answer(news.body, event.peer))]
 
     def _sync_answered(self, event: ev.SyncAnswered, now: Instant) -> list[Effect]:
@@ -146,16 +145,22 @@ class Engine(EngineState):
         except PeerError as error:
             self._say(now, "warning", f"{event.seen_at}: {error}")
             return []
-        effects = self._carry(news.gossip, now) + self._catalogue_changed(news.merged, now)
+        effects = self._carry(news.gossip, now) + self._news_came(news, now)
         return [*effects, *self._exchange.push(news.body, event.asked, event.peer)]
 
     def _sync_failed(self, event: ev.SyncFailed, now: Instant) -> list[Effect]:
         self._exchange.failed(event.asked, now)
         return []
 
+    def _news_came(self, news: News, now: Instant) -> list[Effect]:
+        self._fetch_again |= news.has_holdings
+        if news.is_remembered:
+            self._announcing.announce_soon(now)
+        return self._catalogue_changed(news.merged, now)
+
     def _catalogue_changed(self, merged: Merged, now: Instant) -> list[Effect]:
         self._documents.update(merged.documents)
-        self._fetch_again = True
+        self._fetch_again |= bool(merged.nodes or merged.sources)
         if merged.own_number_jumped:
             self._say(
                 now, "warning", "others knew later records of this node: its disk was lost, or its key is used twice"
@@ -168,6 +173,7 @@ class Engine(EngineState):
         for root, before in sorted(merged.sources.items()):
             effects += self._source_changed(before, self._catalogue.source(root), now)
         if merged.nodes or merged.sources:
+            self._membership.records_changed()
             self._planning.again(now)
         if merged.own_changed:
             self._announcing.announce_soon(now, 0.0)
@@ -335,9 +341,7 @@ class Engine(EngineState):
         effects += self._planning.begin_if_due(self.me, now)
         effects += self._fetch(now)
         if now.seconds >= self._rounds.wake_at:
-            live, lost = self._membership.live_peers(), self._membership.lost_peers()
-            due = self._rounds.due(live, lost, now.seconds, self._exchange.is_news)
-            effects += [self._exchange.request(peer) for peer in due]
+            effects += self._exchange.begin(now)
         if self._announcing.is_due(self._exchange.versions(), now):
             effects += self._carry(self._gossip.announce(self.me.id, self._exchange.versions(), now), now)
         said, self._said = self._said, []
@@ -356,6 +360,7 @@ class Engine(EngineState):
             ]
             ready.sort(key=lambda source: -source.priority)
             effects += self._fetcher.schedule(self.plan, ready, live, now.seconds)
+        self._exchange.blocks_are_needed(self._fetcher.is_hungry or self._interiors.is_hungry, now)
         self._retry_at = min(self._fetcher.next_retry(now.seconds), self._interiors.next_retry(now.seconds))
         if effects:
             self._announcing.record_soon(now)

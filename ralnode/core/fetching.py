@@ -58,6 +58,8 @@ class Fetcher:
     def __init__(self, me: NodeId, holdings: Holdings, rng: Random) -> None:
         self.me = me
         self.is_full = False
+        self.is_hungry = False
+        """Whether nobody known had something wanted when last looked at."""
         self._holdings = holdings
         self._rng = rng
         self._next_task = 1
@@ -141,14 +143,18 @@ class Fetcher:
 
     def schedule(self, plan: Plan, sources: Sequence[Source], live: Sequence[Peer], now_seconds: float) -> list[Effect]:
         """New tasks. `sources`: those whose interior nodes are here, most important first. `live`: reachable holders."""
+        self.is_hungry = False
         if self.is_full or self._usage.read_only_reason:
             return []
         open_ = [_Open(source, missing) for source in sources if (missing := self.missing(plan, source))]
         effects = self._copies(open_)
-        idle = self._idle(live, now_seconds)
-        if not open_ or not idle:
+        if not open_:
             return effects
         nodes = [self.me, *(peer.id for peer in live if peer.id is not None)]
+        self.is_hungry = any(entry.missing - self._holdings.servable(entry.source, nodes) for entry in open_)
+        idle = self._idle(live, now_seconds)
+        if not idle:
+            return effects
         for entry in open_:
             entry.by_copies = self._holdings.copies(entry.source, nodes, _RARITY_LEVELS)
         for level in range(_RARITY_LEVELS + 1):

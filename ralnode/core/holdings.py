@@ -14,6 +14,7 @@ from typing import Final
 import cbor2
 
 from ralnode.api import BlockSet, Holding, NodeId, PeerError, Root, Source, limits
+from ralnode.core.sync import PackedVersions
 
 EMPTY: Final = Holding()
 _FORMAT: Final = 1
@@ -39,6 +40,8 @@ class Holdings:
         self.version = first_version
         self.generation = 0
         """Grows with every change of anybody's holdings."""
+        self._is_remembered = False
+        self._heard: PackedVersions | None = None
         self._mine: dict[Root, Holding] = {}
         self._changed_at: dict[Root, int] = {}
         self._peers: dict[NodeId, _PeerHoldings] = {}
@@ -47,6 +50,20 @@ class Holdings:
     def start(self, first_version: int) -> None:
         """Before anything of mine is set: numbers of this run begin here."""
         self.first_version = self.version = first_version
+        self._is_remembered = False
+
+    @property
+    def told_version(self) -> int:
+        """How far I tell others that I have got. 0 while there is nothing to tell, so that nobody asks in vain."""
+        return self.version if self._changed_at or self._is_remembered else 0
+
+    def remembered(self, version: int) -> bool:
+        """Somebody knows this version of mine. If it is from another run, everybody must hear that it is outdated,
+        even when I have nothing now; whether that is new."""
+        if version == 0 or self.first_version <= version <= self.version or self.told_version:
+            return False
+        self._is_remembered = True
+        return True
 
     # --- mine ---
 
@@ -55,10 +72,11 @@ class Holdings:
 
     def set_mine(self, root: Root, holding: Holding) -> bool:
         """Replaces what I have of a source; whether that is a change."""
-        if self.mine(root) == holding and root in self._changed_at:
+        if self.mine(root) == holding:
             return False
         self._mine[root] = holding
         self.version += 1
+        self._heard = None
         self._changed_at[root] = self.version
         self._touch(root)
         return True
@@ -85,12 +103,17 @@ class Holdings:
         peer = self._peers.get(node)
         return 0 if peer is None else peer.version
 
-    def known_versions(self) -> dict[NodeId, int]:
-        """Of everybody but this node."""
-        return {node: peer.version for node, peer in self._peers.items() if peer.version}
+    def known_versions(self) -> PackedVersions:
+        """Of everybody with something to tell, this node too."""
+        if self._heard is None or self._heard.get(self.me, 0) != self.told_version:
+            known = {node: peer.version for node, peer in self._peers.items() if peer.version}
+            if self.told_version:
+                known[self.me] = self.told_version
+            self._heard = PackedVersions(known)
+        return self._heard
 
     def forget_peer(self, node: NodeId) -> None:
-        peer = self._peers.pop(node, None)
+        peer, self._heard = self._peers.pop(node, None), None
         for root in peer.sources if peer else ():
             self._touch(root)
 
@@ -130,7 +153,7 @@ class Holdings:
     # --- exchange ---
 
     def delta(self, since: int, source_of: Callable[[Root], Source | None]) -> bytes:
-        """What changed here after version `since`, oldest first, bounded; DAG-CBOR [format, full, version, items]."""
+        """What changed here after version `since`, oldest first, bounded; DAG-CBOR [format, full, version, items, since]."""
         full = not self.first_version <= since <= self.version
         items: list[list[object]] = []
         version, size = (self.first_version if full else since), 0
@@ -142,16 +165,16 @@ class Holdings:
             owned, linked = holding.owned.encode(count), holding.linked.encode(count)
             size += len(owned) + len(linked) + 64
             if size > limits.SYNC_BYTES_MAX // 4 and items:
-                return cbor2.dumps([_FORMAT, full, version, items], canonical=True)
+                return cbor2.dumps([_FORMAT, full, version, items, since], canonical=True)
             items.append([root, holding.has_interior, owned, linked])
             version = changed_at
-        return cbor2.dumps([_FORMAT, full, self.version, items], canonical=True)
+        return cbor2.dumps([_FORMAT, full, self.told_version, items, since], canonical=True)
 
     def merge(self, node: NodeId, data: bytes, source_of: Callable[[Root], Source | None]) -> set[Root]:
         """Takes a peer's `delta`; returns the roots whose holding may have changed. Raises PeerError, nothing changed."""
-        full, version, items = _decode(data)
+        full, version, items, since = _decode(data)
         peer = self._peers.setdefault(node, _PeerHoldings())
-        if not full and version < peer.version:
+        if not full and not since <= peer.version <= version:
             return set()
         decoded: dict[Root, Holding] = {}
         unread: dict[Root, tuple[bool, bytes, bytes]] = {}
@@ -178,6 +201,7 @@ class Holdings:
         if len(peer.unread) + len(unread) <= _UNKNOWN_ROOTS_MAX:
             peer.unread.update(unread)
         peer.version = version
+        self._heard = None
         for root in changed:
             self._touch(root)
         return changed
@@ -218,12 +242,13 @@ def _holding(source: Source, has_interior: bool, owned: bytes, linked: bytes) ->
         raise PeerError(f"holdings of a source are malformed: {error}") from error
 
 
-def _decode(data: bytes) -> tuple[bool, int, list[tuple[Root, bool, bytes, bytes]]]:
+def _decode(data: bytes) -> tuple[bool, int, list[tuple[Root, bool, bytes, bytes]], int]:
     try:
         fields = cbor2.loads(data)
         if not isinstance(fields, list) or fields[0] != _FORMAT:
             raise ValueError("unknown format")
         full, version, items = bool(fields[1]), int(fields[2]), fields[3]
+        since = int(fields[4]) if len(fields) > 4 else 0
         if version < 0 or version >= 1 << 63:
             raise ValueError("version out of range")
         checked = [(bytes(root), bool(flag), bytes(owned), bytes(linked)) for root, flag, owned, linked, *_ in items]
@@ -231,4 +256,4 @@ def _decode(data: bytes) -> tuple[bool, int, list[tuple[Root, bool, bytes, bytes
         raise PeerError(f"holdings are malformed: {error}") from error
     if any(len(root) > 128 for root, *_ in checked):
         raise PeerError("holdings are malformed: a root CID is too long")
-    return full, version, checked
+    return full, version, checked, since

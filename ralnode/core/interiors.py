@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -28,6 +29,8 @@ class Interiors:
         self._holdings = holdings
         self._rng = rng
         self._wanted: dict[Root, _Wanted] = {}
+        self.is_hungry = False
+        """Whether nobody known had something wanted when last looked at."""
 
     def want(self, root: Root) -> None:
         self._wanted.setdefault(root, _Wanted())
@@ -57,9 +60,10 @@ class Interiors:
     def next_retry(self, now_seconds: float) -> float:
         return min((w.retry_at for w in self._wanted.values() if w.retry_at > now_seconds), default=float("inf"))
 
-    def schedule(self, sources: dict[Root, Source], live: list[Peer], now_seconds: float) -> list[FetchInterior]:
+    def schedule(self, sources: dict[Root, Source], live: Sequence[Peer], now_seconds: float) -> list[FetchInterior]:
         under_way = sum(wanted.under_way for wanted in self._wanted.values())
         effects: list[FetchInterior] = []
+        self.is_hungry = False
         for root, wanted in self._wanted.items():
             if under_way + len(effects) >= _AT_ONCE:
                 break
@@ -69,4 +73,6 @@ class Interiors:
             if having:
                 wanted.under_way = True
                 effects.append(FetchInterior(sources[root], self._rng.choice(having)))
+            else:
+                self.is_hungry = True
         return effects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ralnode.api import Address, Instant, Liveness, Member, NodeId, NodeInfo, Peer, Source
@@ -21,6 +22,11 @@ class Membership:
         self._members: dict[NodeId, Member] = {}
         self._heard_at: dict[NodeId, float] = {}
         self._at_risk: tuple[object, dict[NodeId, bool]] = (None, {})
+        self._generation = 0
+        """Grows with every change of who is live."""
+        self._live: list[NodeId] | None = None
+        self._live_others: list[NodeId] | None = None
+        self._live_peers: list[Peer] | None = None
         self._peers: dict[NodeId, tuple[Member | None, NodeInfo | None, Peer]] = {}
         """Made from these; asked for on every event."""
 
@@ -28,6 +34,10 @@ class Membership:
         """Notes the news; returns what the node was before (None: unknown until now)."""
         before = self._members.get(member.id)
         self._members[member.id] = member
+        self._live_peers = None
+        if before is None or before.liveness is not member.liveness:
+            self._live = self._live_others = None
+            self._generation += 1
         if member.liveness is not Liveness.DEAD:
             self._heard_at[member.id] = now.seconds
         return before.liveness if before else None
@@ -46,20 +56,35 @@ class Membership:
             return 0.0
         return now.seconds - self._heard_at.get(node, now.seconds)
 
-    def live(self) -> list[NodeId]:
+    def records_changed(self) -> None:
+        """Nodes say something new of themselves, perhaps other addresses."""
+        self._live_peers = None
+
+    def is_live(self, node: NodeId) -> bool:
+        """Whether it is another node, believed alive or merely suspected."""
+        return node in self._members and node != self.me and self._members[node].liveness in LIVE
+
+    def live(self) -> Sequence[NodeId]:
         """This node and the peers believed alive or merely suspected, sorted."""
-        return sorted([self.me, *(m.id for m in self._members.values() if m.liveness in LIVE)])
+        if self._live is None:
+            self._live = sorted([self.me, *(m.id for m in self._members.values() if m.liveness in LIVE)])
+        return self._live
 
-    def live_others(self) -> list[NodeId]:
-        return [node for node in self.live() if node != self.me]
+    def live_others(self) -> Sequence[NodeId]:
+        if self._live_others is None:
+            self._live_others = [node for node in self.live() if node != self.me]
+        return self._live_others
 
-    def live_peers(self) -> list[Peer]:
-        return [self.peer(node) for node in self.live_others()]
+    def live_peers(self) -> Sequence[Peer]:
+        if self._live_peers is None:
+            self._live_peers = [self.peer(node) for node in self.live_others()]
+        return self._live_peers
 
     def lost_peers(self) -> list[Peer]:
-        """Known, not alive, not gone for good, with an address to try."""
+        """Known, not alive, with an address to try. Those that left for good too: should one have been started again, it
+        may know nobody any more that is still there."""
         known = {info.id for info in self._catalogue.node_infos()} | set(self._members)
-        lost = [node for node in sorted(known) if node != self.me and self.liveness(node) is Liveness.DEAD]
+        lost = [node for node in sorted(known) if node != self.me and not self.is_live(node)]
         return [peer for peer in map(self.peer, lost) if peer.addresses]
 
     def peer(self, node: NodeId) -> Peer:
@@ -72,7 +97,7 @@ class Membership:
 
     def only_copy_at_risk(self, node: NodeId) -> bool:
         """Whether a block that this dead node owned has at most one live copy left."""
-        stamp = (self._holdings.generation, tuple(self.live()))
+        stamp = (self._holdings.generation, self._generation)
         if self._at_risk[0] != stamp:
             self._at_risk = (stamp, {})
         known = self._at_risk[1]

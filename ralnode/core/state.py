@@ -73,7 +73,7 @@ class EngineState:
         )
         self._fetcher = Fetcher(me.id, self._holdings, rng)
         self._interiors = Interiors(self._holdings, rng)
-        self._rounds = Rounds(me.id, options.rounds, rng)
+        self._rounds = Rounds(me.id, self._membership, options.rounds, rng)
         self._exchange = Exchange(me.id, gossip, self._catalogue, self._holdings, self._rounds)
         self._announcing = Announcing(options.record_interval_seconds, options.announce_interval_seconds)
         self._status = StatusMaker(self._holdings)

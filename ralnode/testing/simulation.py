@@ -23,6 +23,8 @@ from ralnode.testing.world import Parts, Timings, World
 
 VIEWS_SECONDS = 60.0
 """L1: so long after the faults have stopped all views are equal."""
+VIEWS_SECONDS_PER_NODE = 0.2
+"""Beyond a hundred nodes it takes longer: each asks every other for its holdings, at most 20 a second."""
 SUSPICION_SECONDS = 20.0
 """What the faults have left behind (suspicions under way, packets late) is over by then."""
 COPIES_SECONDS = 900.0
@@ -164,7 +166,7 @@ class Cluster:
         """How well packets and streams pass, for everybody."""
         self.network.conditions = conditions
         self.world.stream_failures = stream_failures
-        self.world.is_stormy = conditions.loss > 0.05 or conditions.jitter_seconds > 0.1
+        self.world.is_stormy = conditions.loss > 0.05 or conditions.jitter_seconds > 0.1 or stream_failures > 0.1
         self.world.fault()
 
     def inject(self, name: str, data: bytes, sender: Address) -> None:
@@ -178,7 +180,8 @@ class Cluster:
 
     def run_until(self, problem: Callable[[], str], within_seconds: float, rule: str) -> None:
         """Runs until nothing is the matter any more; an InvariantError with the last answer if that takes too long."""
-        if not self.clock.run_until_true(lambda: not problem(), within_seconds, look_every_seconds=1.0):
+        look_every_seconds = max(1.0, len(self.nodes) / 100)
+        if not self.clock.run_until_true(lambda: not problem(), within_seconds, look_every_seconds=look_every_seconds):
             raise InvariantError(
                 f"{rule} at {self.clock.seconds:.3f} s, seed {self.seed}: after {within_seconds:.0f} s {problem()}"
             )
@@ -199,10 +202,11 @@ class Cluster:
         self.run(SUSPICION_SECONDS)
         gone = [node for node in self.nodes.values() if not node.is_up]
         grace = self._options.repair_grace_seconds if gone else 0.0
-        within_seconds = VIEWS_SECONDS - SUSPICION_SECONDS + grace
+        views_seconds = VIEWS_SECONDS + VIEWS_SECONDS_PER_NODE * max(0, len(self.nodes) - 100)
+        within_seconds = views_seconds - SUSPICION_SECONDS + grace
         self.run_until(lambda: liveness.unequal_views(nodes, gone), within_seconds, "L1")
         self.run_until(lambda: liveness.unfinished(self.world, nodes), COPIES_SECONDS, "L2")
-        self.run_until(lambda: liveness.unequal_records(nodes), VIEWS_SECONDS, "L1")
+        self.run_until(lambda: liveness.unequal_records(nodes), views_seconds, "L1")
         self.run_until(lambda: liveness.unfinished(self.world, nodes), COPIES_SECONDS, "L2")
         if has_exact_plans and len(nodes) == len(self.up()) and not liveness.is_anybody_full(nodes):
             self._fail_if(liveness.copies_missing(self.world, nodes), "L2")

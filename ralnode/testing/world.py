@@ -144,7 +144,7 @@ class World:
     words: dict[Root, tuple[int, NodeId, bool]] = field(default_factory=dict)
     """The users' last word on each source by the records' clocks: (clock, author, whether it is removed)."""
     is_stormy: bool = False
-    """While loss is so high that live nodes may well be held for dead."""
+    """While so much is lost, or so many streams fail, that live nodes may well be held for dead."""
     received: deque[tuple[bytes, Address, Machine, int]] = field(default_factory=lambda: deque(maxlen=200))
     """The last packets with their source, who got them and in which run, for those who would replay them."""
     _numbers: int = 0

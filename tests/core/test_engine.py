@@ -247,3 +247,17 @@ def test_a_second_machine_with_this_key_is_told_once() -> None:
     driven.tell(ev.NodeChanged(capacity_bytes=10**9))
     driven.tell(ev.NodeChanged(capacity_bytes=10**9))
     assert [line.level for line in driven.engine.events if "key" in line.text] == ["error"]
+
+
+def meet_ann(driven: Driven) -> None:
+    driven.tell(ev.DatagramReceived(b"alive", Address("10.0.0.2", 9090)))
+
+
+def test_a_node_that_left_for_good_is_tried_all_the_same() -> None:
+    """It may have been started again and know nobody that is still there."""
+    driven = Driven()
+    meet_ann(driven)
+    driven.tell(ev.DatagramReceived(b"left", Address("10.0.0.2", 9090)))
+    for effect in driven.of(ev.SyncWith):
+        driven.tell(ev.SyncFailed(effect.peer, "it has left"))
+    assert ANN.id in {effect.peer.id for effect in driven.of(ev.SyncWith, driven.wait(80))}

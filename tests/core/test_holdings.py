@@ -81,11 +81,50 @@ def test_what_was_said_before_the_record_arrived_is_read_later() -> None:
 def test_an_old_answer_does_not_undo_a_newer_one() -> None:
     ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
     ann.set_mine(SOURCE.root, owned(1))
-    old = ann.delta(1, CATALOGUE.get)
+    mine.merge(ANN, ann.delta(0, CATALOGUE.get), CATALOGUE.get)
+    known = mine.known_version(ANN)
     ann.set_mine(SOURCE.root, owned(1, 2))
-    mine.merge(ANN, ann.delta(1, CATALOGUE.get), CATALOGUE.get)
+    old = ann.delta(known, CATALOGUE.get)
+    ann.set_mine(SOURCE.root, owned(1, 2, 3))
+    mine.merge(ANN, ann.delta(known, CATALOGUE.get), CATALOGUE.get)
     mine.merge(ANN, old, CATALOGUE.get)
-    assert mine.of(ANN, SOURCE.root) == owned(1, 2)
+    assert mine.of(ANN, SOURCE.root) == owned(1, 2, 3)
+
+
+def test_news_after_something_never_heard_are_not_taken_for_all_there_is() -> None:
+    ann, mine = Holdings(ANN, 1), Holdings(ME, 1)
+    ann.set_mine(SOURCE.root, owned(1))
+    between = ann.version
+    ann.set_mine(OTHER.root, owned(2))
+    mine.merge(ANN, ann.delta(between, CATALOGUE.get), CATALOGUE.get)
+    assert mine.known_version(ANN) == 0
+    assert not mine.of(ANN, OTHER.root).owned
+
+
+def test_who_has_nothing_tells_nothing() -> None:
+    ann = Holdings(ANN, 100)
+    assert not ann.set_mine(SOURCE.root, Holding())
+    assert ann.told_version == 0
+    assert not ann.known_versions()
+    assert ann.set_mine(SOURCE.root, owned(1))
+    assert ann.told_version == ann.known_versions()[ANN] == 101
+
+
+@pytest.mark.parametrize("first_version", [1000, 5])
+def test_who_has_lost_everything_tells_so_once_it_hears_that_others_remember(first_version: int) -> None:
+    """Also when its clock has gone back since."""
+    before, mine = Holdings(ANN, 100), Holdings(ME, 1)
+    before.set_mine(SOURCE.root, owned(1, 2))
+    mine.merge(ANN, before.delta(0, CATALOGUE.get), CATALOGUE.get)
+    after = Holdings(ANN, first_version)
+    assert after.told_version == 0
+    assert not after.remembered(0)
+    assert after.remembered(mine.known_version(ANN))
+    assert after.told_version == first_version
+    assert not after.remembered(mine.known_version(ANN))
+    mine.merge(ANN, after.delta(mine.known_version(ANN), CATALOGUE.get), CATALOGUE.get)
+    assert not mine.of(ANN, SOURCE.root).owned
+    assert mine.known_version(ANN) == after.told_version
 
 
 def test_a_distrusted_block_is_believed_again_when_said_anew() -> None:

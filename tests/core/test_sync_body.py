@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from ralnode.api import Versions
 from ralnode.api.limits import AUTHORS_MAX, RECORD_BYTES_MAX, SYNC_BYTES_MAX
 from ralnode.core import dagcbor
-from ralnode.core.deltas import Delta, DigestEntry, pack_digest, unpack_digest
-from ralnode.core.sync import SyncBody, decode_sync, encode_sync
+from ralnode.core.deltas import Delta, DigestEntry, PackedDigest, pack_digest, unpack_digest
+from ralnode.core.sync import PackedVersions, SyncBody, decode_sync, encode_sync
 
 ANN, BOB = b"a" * 32, b"b" * 32
 BODY = SyncBody(
@@ -18,16 +18,31 @@ BODY = SyncBody(
     holdings_since=12,
     holdings=b"",
     my_versions=Versions(3, 4),
+    heard_holdings=PackedVersions({ANN: 5, BOB: 6}),
 )
+HOLDINGS = SyncBody(only_holdings=True, holdings_since=12, holdings=b"some", my_versions=Versions(3, 4))
 ITEMS = dagcbor.decode(encode_sync(BODY))
 
 numbers = st.integers(0, (1 << 63) - 1)
 entries = st.builds(DigestEntry, numbers, numbers, numbers, st.integers(0, (1 << 128) - 1))
 
 
-@pytest.mark.parametrize("body", [BODY, SyncBody()])
+@pytest.mark.parametrize("body", [BODY, SyncBody(), HOLDINGS])
 def test_a_body_survives(body: SyncBody) -> None:
     assert decode_sync(encode_sync(body)) == body
+
+
+def test_what_is_the_same_here_is_not_read_again() -> None:
+    digest, heard = PackedDigest(BODY.digest), PackedVersions(BODY.heard_holdings)
+    body = decode_sync(encode_sync(BODY), digest, heard)
+    assert body.digest is digest
+    assert body.heard_holdings is heard
+    other = decode_sync(encode_sync(BODY), PackedDigest({}), PackedVersions())
+    assert (other.digest, other.heard_holdings) == (BODY.digest, BODY.heard_holdings)
+
+
+def test_holdings_alone_take_a_few_bytes() -> None:
+    assert len(encode_sync(HOLDINGS)) < 40
 
 
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), entries, max_size=20))
@@ -61,6 +76,8 @@ def test_elements_that_a_later_version_added_are_ignored() -> None:
         (6, 5),
         (7, [1]),
         (7, [1, -1]),
+        (8, b"x" * 39),
+        (8, None),
     ],
 )
 def test_a_part_out_of_bounds_is_refused(index: int, value: object) -> None:
