@@ -268,9 +268,3 @@ def test_the_watchdog_is_pinged_until_the_store_no_longer_answers(lab: Lab) -> N
     lab.until("READY=1")
     heard = lab.until("STATUS=the block store does not answer")
     assert "WATCHDOG=1" not in heard
-
-
-def test_lines_for_the_journal_carry_priorities(lab: Lab) -> None:
-    lab.config = {"ui.fake": {"fail": "start"}}
-    _code, output = end(lab.start(JOURNAL_STREAM="8:1"))
-    assert "<3>ui fails at start" in output.splitlines()
