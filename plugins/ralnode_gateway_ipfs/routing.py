@@ -18,7 +18,6 @@ from ralnode.dag import cid as cids
 from ralnode.dag.trustless import GatewayError
 from ralnode_gateway_ipfs.answer import Answer
 from ralnode_gateway_ipfs.asked import read_headers, read_query
-from ralnode_gateway_ipfs.blocks import local_block
 from ralnode_gateway_ipfs.options import IpfsOptions
 
 PREFIX: Final = "/routing/v1/"
@@ -51,15 +50,21 @@ class Routing:
             cid = cids.parse(text)
         except ValueError as error:
             raise GatewayError(400, str(error)) from None
-        is_here = await local_block(self._node, cids.to_key(cid)) is not None
         holders = self._node.holders(cid)
-        if holders is None and not is_here:
-            return []
+        if holders is None:  # no root, but maybe a block of some source: clients ask for each that they miss
+            holders = await self._block_holders(cids.to_key(cid))
+            if not holders:
+                return []
         me, *others = self._node.nodes()
-        having = {holder.id for holder in holders or ()}
+        having = {holder.id for holder in holders}
         # This node has what it can fetch, too.
-        named = [me] if is_here or me.id in having or not self._options.no_fetch else []
+        named = [me] if me.id in having or not self._options.no_fetch else []
         return [self._record(node, scope) for node in [*named, *(node for node in others if node.id in having)]]
+
+    async def _block_holders(self, key: bytes) -> Sequence[NodeInfo]:
+        if cids.identity_data(key) is not None:
+            return self._node.nodes()[:1]  # it is in the CID
+        return await self._node.block_holders(key)
 
     async def _peers(self, text: str, scope: Scope) -> list[Record]:
         try:

@@ -59,6 +59,14 @@ class Client:
         _, answer = await self._in_thread(partial(self._exchanger.whole, peer, ask, bounds.COMMAND_ANSWER_BYTES_MAX))
         return answer
 
+    async def has_block(self, peer: Peer, key: BlockKey) -> bool:
+        ask = Ask("HEAD", f"{wire.GATEWAY_PATH}{cids.to_text(key)}?format=raw")
+        try:
+            await self._in_thread(partial(self._exchanger.whole, peer, ask, 0))
+        except NotHeldError:
+            return False
+        return True
+
     async def fetch_block(self, peer: Peer, key: BlockKey) -> bytes | None:
         ask = Ask("GET", f"{wire.GATEWAY_PATH}{cids.to_text(key)}?format=raw")
         return await self._in_thread(partial(self._fetch_block, peer, ask, key))

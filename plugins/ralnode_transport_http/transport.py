@@ -52,6 +52,9 @@ class HttpTransport:
     def fetch_interior(self, peer: Peer, root: Root) -> AsyncIterator[Sequence[Block]]:
         return self._asking.fetch_interior(peer, root)
 
+    async def has_block(self, peer: Peer, key: BlockKey) -> bool:
+        return await self._asking.has_block(peer, key)
+
     async def fetch_block(self, peer: Peer, key: BlockKey) -> bytes | None:
         return await self._asking.fetch_block(peer, key)
 

@@ -30,6 +30,9 @@ from ralnode.dag.keys import LeafKeys
 from ralnode.host.bounds import BLOCK_SECONDS_MAX, STALL_SECONDS_MAX
 from ralnode.host.dagindex import DagIndex
 
+_ASKED_AT_ONCE_MAX: Final = 16
+"""Of the live peers, when it is not known who has a block. In a larger cluster a block may then seem to be nowhere."""
+_ASKED_SECONDS_MAX: Final = 3.0
 _SINGLES_AT_ONCE: Final = 8
 """Blocks asked for one by one, when it is not known in which source they are."""
 
@@ -64,6 +67,22 @@ class BlockFinder:
         if missing:
             raise UnavailableError(_out_of_reach(wanted, missing))
         return [data for key in wanted.keys if (data := found[key]) is not None]
+
+    async def holders(self, key: BlockKey) -> list[NodeId]:
+        """Live nodes that hold a block of which nothing but its key is known: this one or not, then some of the peers, who
+        are all asked at once and look into their index."""
+        (is_here,) = await self._storage.held([key])
+        asked = _rotated(self._everybody(), next(self._turn))[:_ASKED_AT_ONCE_MAX]
+        answers = await asyncio.gather(*(self._is_held(peer, key) for peer in asked))
+        here = [] if is_here == "no" else [self._engine.me.id]
+        return here + [peer.id for peer, held in zip(asked, answers, strict=True) if held and peer.id is not None]
+
+    async def _is_held(self, peer: Peer, key: BlockKey) -> bool:
+        try:
+            async with asyncio.timeout(_ASKED_SECONDS_MAX):
+                return await self._transport.has_block(peer, key)
+        except (PeerError, UnavailableError, LocalError, TimeoutError):
+            return False
 
     async def _from_others(self, source: Source | None, lacking: Sequence[BlockKey]) -> Mapping[BlockKey, bytes | None]:
         leaves = await self._leaves(source)

@@ -72,6 +72,10 @@ class Facade:
             return None
         return [info for info in self.nodes() if engine.holding(info.id, source.root).servable]
 
+    async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
+        holders = await self._node.finder.holders(key)
+        return [info for info in self.nodes() if info.id in holders]
+
     def metrics(self) -> Sequence[Metric]:
         return self._node.metrics()
 

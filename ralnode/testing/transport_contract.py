@@ -126,6 +126,14 @@ class TransportContract(TransportLiesContract):
         assert all(sum(len(block.data) for block in batch) <= limits.PUT_BATCH_BYTES for batch in batches)
         assert all(0 < len(batch) <= limits.PUT_BATCH_BLOCKS for batch in batches)
 
+    async def test_a_peer_says_whether_it_holds_a_block(self, us: Node, them: Node) -> None:
+        root = await them.service.add(content("held", 100_000))
+        assert await us.transport.has_block(them.peer, root)
+        assert not await us.transport.has_block(them.peer, make_block(1).key)
+        assert await us.transport.has_block(them.peer, root), "the connection is still good"
+        with pytest.raises(UnavailableError):
+            await us.transport.has_block(Peer(None, ()), root)
+
     async def test_some_leaves_can_be_asked_for(self, us: Node, them: Node) -> None:
         root = await them.service.add(content("some", 300_000))
         keys = [pair for pair in them.service.leaves(root) if pair[0] % 3 != 1]

@@ -73,6 +73,9 @@ class DirectTransport:
         async for batch in self._stream(self._service(peer).interior(root)):
             yield batch
 
+    async def has_block(self, peer: Peer, key: BlockKey) -> bool:
+        return await self._service(peer).has_block(key)
+
     async def fetch_block(self, peer: Peer, key: BlockKey) -> bytes | None:
         return await self._service(peer).block(key)
 

@@ -52,6 +52,9 @@ class FakeTransport:
             if data is not None:
                 yield [Block(key, data)]
 
+    async def has_block(self, peer: Peer, key: BlockKey) -> bool:
+        return await self.fetch_block(peer, key) is not None
+
     async def fetch_block(self, peer: Peer, key: BlockKey) -> bytes | None:
         assert peer.id
         if peer.id in self.down:

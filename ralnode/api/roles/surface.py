@@ -45,6 +45,10 @@ class NodeControl(Protocol):
         of its CID. None: there is no such source."""
         ...
 
+    async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
+        """Those of `nodes` that hold this block of any source; they are asked, all at once."""
+        ...
+
     def changes(self) -> AsyncIterator[None]:
         """Yields when the status has changed, at most twice a second."""
         ...

@@ -66,6 +66,10 @@ class Transport(Protocol):
         """All interior nodes, depth first, each verified against its CID and linked from one that came before it."""
         ...
 
+    async def has_block(self, peer: Peer, key: BlockKey) -> bool:
+        """Whether the peer holds it, without its bytes."""
+        ...
+
     async def fetch_block(self, peer: Peer, key: BlockKey) -> bytes | None:
         """One verified block, or None if the peer does not have it."""
         ...

@@ -127,6 +127,9 @@ class Transport(Service):
     async def fetch_interior(self, peer: Any, root: Any) -> Any:
         raise UnavailableError("nobody is there")
 
+    async def has_block(self, peer: Any, key: Any) -> bool:
+        return False
+
     async def fetch_block(self, peer: Any, key: Any) -> None:
         return None
 

@@ -87,6 +87,10 @@ class MemoryNode:
         having = self.holding.get(root)
         return None if having is None else [node for node in self.nodes() if node.id in having]
 
+    async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
+        places = [*([self.me] if key in self.here else []), *(self.others if key in self.elsewhere else [])]
+        return [node for node in self.nodes() if node in places]
+
     def add_car(self, name: str) -> list[str]:
         """The CIDs of its blocks."""
         blocks = list(CarReader().feed((FIXTURES / name).read_bytes()))

@@ -108,6 +108,9 @@ async def test_a_node_serves_over_http_what_only_others_hold(tmp_path: Path) -> 
         assert sum(len(block.data) for block in blocks if cids.codec_of(block.key) == cids.RAW) == SIZE_BYTES
         for block in blocks:
             assert await get(f"{url}/ipfs/{cids.to_text(block.key)}?format=raw") == block.data
+            known = json.loads(await get(f"{url}/routing/v1/providers/{cids.to_text(block.key)}"))["Providers"]
+            holders = [n for n in (b, a) if (await n.storage.held([block.key]))[0] != "no"]
+            assert {record["ID"] for record in known} == {cids.peer_id(n.engine.me.id) for n in {b, *holders}}
         (gateway,) = b.status().gateways
         assert (gateway.port, len(gateway.fingerprint)) == (port, 95)
         records = json.loads(await get(f"{url}/routing/v1/providers/{root}"))["Providers"]

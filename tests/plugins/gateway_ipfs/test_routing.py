@@ -106,6 +106,19 @@ async def test_a_block_that_is_no_root_is_named_when_it_is_here(client, node) ->
     assert [record["ID"] for record in records["Providers"]] == [HERE]
 
 
+async def test_a_block_that_is_no_root_and_only_elsewhere_is_named_there_and_here(client, node) -> None:
+    """Helia, and Kubo when it has lost its session, ask for every leaf. This node fetches it from the other one."""
+    leaf = cids.make(cids.RAW, b"a leaf")
+    node.elsewhere[leaf] = b"a leaf"
+    records = json.loads((await client.ask(f"/routing/v1/providers/{cids.to_text(leaf)}")).body)["Providers"]
+    assert [record["ID"] for record in records] == [HERE, *(cids.peer_id(other.id) for other in node.others)]
+
+
+async def test_what_is_in_its_cid_is_here(client) -> None:
+    records = json.loads((await client.ask("/routing/v1/providers/bafkqaaa")).body)["Providers"]
+    assert [record["ID"] for record in records] == [HERE]
+
+
 async def test_nobody_is_200_and_short_lived(client, node) -> None:
     answer = await client.ask(f"/routing/v1/providers/{NOBODY}")
     assert (answer.status, json.loads(answer.body)) == (200, {"Providers": []})
