@@ -47,19 +47,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._is_in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX + 64 * 1024 and self._deadline is not None:
+            end = data.find(b"\r\n\r\n")
+            self._head_bytes += len(data) if end < 0 else end
+            if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse_head()
                 return
             if self._deadline is None:
                 self._expect_head()
         super().data_received(data)
-        if not self._is_in_body and self._head_bytes > HEAD_BYTES_MAX and self._deadline is not None:
-            self._refuse_head()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._is_in_body = False
 
     def on_headers_complete(self) -> None:
         self._forget_deadline()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_ONE: Final = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*")
+_ONE: Final = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*")
 
 
 class Part(NamedTuple):
