@@ -86,7 +86,7 @@ class CarReader:
             self._at = len(self._buffer)
         if self._skip_bytes or not self._is_varint_whole():
             return None
-        length, start = varint.decode(self._buffer, self._at)
+        length, start = varint.decode_shortest(self._buffer, self._at)
         limit = SECTION_BYTES_MAX if self.roots is not None else HEADER_BYTES_MAX
         if not length or length > limit:
             raise DagError(f"a CAR section of {length} bytes: must be 1 to {limit}")

@@ -161,12 +161,12 @@ def parse_peer_id(text: str) -> bytes:
 
 def _header(buffer: bytes | bytearray | memoryview, offset: int) -> tuple[int, int, int, int]:
     """Of a CIDv1: (codec, hash code, offset of the digest, length of the digest)."""
-    version, at = varint.decode(buffer, offset)
+    version, at = varint.decode_shortest(buffer, offset)
     if version != 1:
         raise DagError(f"CID version {version} is not known")
-    codec, at = varint.decode(buffer, at)
-    code, at = varint.decode(buffer, at)
-    length, at = varint.decode(buffer, at)
+    codec, at = varint.decode_shortest(buffer, at)
+    code, at = varint.decode_shortest(buffer, at)
+    length, at = varint.decode_shortest(buffer, at)
     if length > DIGEST_BYTES_MAX:
         raise DagError(f"a digest of {length} bytes is longer than {DIGEST_BYTES_MAX}")
     return codec, code, at, length

@@ -111,7 +111,8 @@ def decode(block: bytes) -> Node:
 
 
 def decode_packed(block: bytes) -> PackedLinks | None:
-    """The same as `decode` in columns, or None when the block has another shape than a file's node (no fault by itself)."""
+    """The same as `decode` in columns, or None when the block has another shape than a file's node (no fault by itself).
+    Raises DagError only where `decode` does."""
     columns: list[_Run] = []
     at = 0
     while at < len(block) and block[at] == _LINKS:

@@ -38,3 +38,12 @@ def decode(buffer: bytes | bytearray | memoryview, offset: int) -> tuple[int, in
     if value >> 64:
         raise DagError("a varint is longer than 64 bits")
     return value, offset + 1
+
+
+def decode_shortest(buffer: bytes | bytearray | memoryview, offset: int) -> tuple[int, int]:
+    """As `decode`, and DagError for anything but the shortest form, as multiformats ask: a CID has one spelling in bytes,
+    so that a block is known by one key. (Protobuf allows longer forms.)"""
+    value, end = decode(buffer, offset)
+    if end - offset > 1 and not buffer[end - 1]:
+        raise DagError("a varint is not in its shortest form")
+    return value, end

@@ -1,0 +1,156 @@
+"""What must hold of the decoders for any bytes whatever: for hypothesis in the check, and for a fuzzer on demand.
+
+Each `check_…` takes bytes of a stranger and returns, or raises AssertionError (or what the decoder should not have raised).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from ralnode.api.limits import BLOCK_BYTES_MAX
+from ralnode.dag import car, pb, unixfs, varint
+from ralnode.dag import cid as cids
+from ralnode.dag.errors import DagError
+from ralnode.dag.node import open_node
+from ralnode.dag.walk import Bounds, enumerate_dag, run
+
+_WALK: Final = Bounds(2000, 500, revisit_count=500)
+
+
+def check_varint(data: bytes) -> None:
+    try:
+        value, end = varint.decode(data, 0)
+    except DagError:
+        return
+    assert 0 <= value < 1 << 64
+    assert varint.decode(varint.encode(value), 0) == (value, varint.size(value))
+    try:
+        value, end = varint.decode_shortest(data, 0)
+    except DagError:
+        assert data[:end] != varint.encode(value)
+        return
+    assert data[:end] == varint.encode(value), "one number has one encoding"
+
+
+def check_cid(data: bytes) -> None:
+    """Binary, and the same bytes as text."""
+    try:
+        cid, end = cids.read(data)
+    except DagError:
+        cid, end = b"", 0
+    if cid:
+        assert (cid, end) == (data[:end], len(cid))
+        key, text = cids.to_key(cid), cids.to_text(cid)
+        assert cids.parse(text) == cid
+        assert cids.to_key(key) == key
+        assert cids.read(key) == (key, len(key))
+        assert cids.verify(key, b"other bytes") in (True, False)
+        inline = cids.identity_data(cid)
+        assert inline is None or cids.verify(key, inline)
+    try:
+        found = cids.parse(data.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return
+    assert cids.read(found) == (found, len(found))
+
+
+def check_dag_pb(data: bytes) -> None:
+    """Both readers of dag-pb agree."""
+    try:
+        packed = pb.decode_packed(data)
+    except DagError:
+        packed = None
+    try:
+        node = pb.decode(data)
+    except DagError:
+        assert packed is None, "the fast reader takes what the strict one refuses"
+        return
+    assert pb.decode_packed(data) == packed or packed is not None, "the fast reader refuses what the strict one takes"
+    for link in node.links:
+        assert cids.read(link.cid) == (link.cid, len(link.cid))
+    assert pb.decode(pb.encode(node.links, node.data)) == node
+    if packed is not None:
+        assert [link.cid for link in node.links] == [
+            packed.cids[start : start + packed.width] for start in range(0, len(packed.cids), packed.width)
+        ]
+        assert packed.tsizes.tolist() == [link.tsize for link in node.links]
+        assert packed.data == node.data
+
+
+def check_unixfs(data: bytes) -> None:
+    """As a message, and as a block that a walk begins with and finds again at every link."""
+    with contextlib.suppress(DagError):
+        unixfs.decode(data)
+    key = cids.make(cids.DAG_PB, data)
+    try:
+        node = open_node(key, data)
+    except DagError:
+        return
+    assert len(node.blocksizes) == node.link_count or not node.is_file
+    assert node.size_bytes >= 0
+    try:
+        dag = run(enumerate_dag(key, _WALK, strict=True), lambda _any: data)
+    except DagError:
+        return
+    assert len(dag.leaves) <= _WALK.leaf_count
+
+
+def check_car(data: bytes) -> None:
+    """However the bytes are cut, the same blocks come out, or the same refusal; and all of them are what they claim to be."""
+    whole, small = _read_car(iter([data])), _read_car(data[at : at + 7] for at in range(0, len(data), 7))
+    assert whole == small
+    for key, block in whole[0]:
+        assert cids.verify(key, block)
+        assert len(block) <= BLOCK_BYTES_MAX
+
+
+def _read_car(pieces: Iterator[bytes]) -> tuple[list[tuple[bytes, bytes]], bool]:
+    reader, found = car.CarReader(), list[tuple[bytes, bytes]]()
+    try:
+        for piece in pieces:
+            found += reader.feed(piece)
+        reader.finish()
+    except DagError:
+        return found, False
+    return found, True
+
+
+CHECKS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    "varint": check_varint,
+    "cid": check_cid,
+    "dag-pb": check_dag_pb,
+    "unixfs": check_unixfs,
+    "car": check_car,
+}
+
+
+def seeds() -> Mapping[str, list[bytes]]:
+    """Well-formed input to begin with, for each of CHECKS."""
+    leaf = cids.make(cids.RAW, b"leaf")
+    old = cids.make_v0(b"\x0a\x02\x08\x01")
+    sha512 = bytes((1, cids.RAW, 0x13, 64)) + bytes(64)
+    identity = bytes((1, cids.RAW, 0, 5)) + b"hello"
+    file = pb.encode([pb.Link(leaf, b"", 4), pb.Link(leaf, b"", 4)], b"\x08\x02\x18\x08\x20\x04\x20\x04")
+    folder = pb.encode([pb.Link(leaf, b"a", 4), pb.Link(old, b"b", 44)], b"\x08\x01")
+    shard = pb.encode([pb.Link(leaf, b"0Fname", 4)], b"\x08\x05\x12\x01\x80\x28\x22\x30\x10")
+    blocks = [(leaf, b"leaf"), (cids.make(cids.DAG_PB, file), file), (cids.make(cids.DAG_PB, folder), folder)]
+    v1 = car.encode_header([leaf, old]) + b"".join(car.encode_section(cid, data) for cid, data in blocks)
+    v2 = bytes.fromhex("0aa16776657273696f6e02") + bytes(16)
+    v2 += (51).to_bytes(8, "little") + len(v1).to_bytes(8, "little") + bytes(8) + v1 + b"index"
+    nodes = [
+        file,
+        folder,
+        shard,
+        b"\x0a\x02\x08\x01",
+        b"\x0a\x07\x08\x02\x12\x01x\x18\x01",
+        b"\x0a\x06\x08\x04\x12\x02up",
+    ]
+    return {
+        "varint": [varint.encode(number) for number in (0, 127, 128, 1 << 40, (1 << 63) - 1)],
+        "cid": [leaf, old, sha512, identity, *(cids.to_text(c).encode() for c in (leaf, old, sha512, identity))],
+        "dag-pb": nodes,
+        "unixfs": nodes,
+        "car": [v1, v2, car.encode_header([])],
+    }
