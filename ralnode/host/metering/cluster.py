@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -20,9 +21,9 @@ def from_status(status: ClusterStatus) -> Iterator[Metric]:
     """The cluster as this node sees it."""
     for health in Health:
         yield sample("ralnode_health", float(status.health is health), state=health.value)
+    by_health = Counter(source.health for source in status.sources)
     for health in Health:
-        count = sum(source.health is health for source in status.sources)
-        yield sample("ralnode_sources", count, health=health.value)
+        yield sample("ralnode_sources", by_health[health], health=health.value)
     last = len(status.histogram) - 1
     for copies, count in enumerate(status.histogram):
         yield sample("ralnode_blocks", count, copies=f"{copies}{'+' if copies == last else ''}")

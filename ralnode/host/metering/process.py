@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,8 @@ _STAT_START: Final = 19
 """Fields of /proc/self/stat behind the name (proc(5) numbers them from 1 and has two before it)."""
 
 
-def samples(proc: Path = _PROC, boot_file: Path = Path("/proc/stat")) -> Iterator[Metric]:
-    """Under the service /proc/stat is hidden (ProcSubset=pid): then the start is left out."""
+def samples(proc: Path = _PROC) -> Iterator[Metric]:
+    """The start is reckoned from the time since boot, since the service hides /proc/stat (ProcSubset=pid)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     yield sample("process_cpu_seconds_total", used.ru_utime + used.ru_stime)
     yield sample("process_max_fds", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -33,15 +34,7 @@ def samples(proc: Path = _PROC, boot_file: Path = Path("/proc/stat")) -> Iterato
     yield sample("process_virtual_memory_bytes", virtual_pages * page_bytes)
     yield sample("process_open_fds", open_count)
     yield sample("process_threads", int(fields[_STAT_THREADS]))
-    boot_seconds = _boot_seconds(boot_file)
-    if boot_seconds is not None:
-        ticks = int(fields[_STAT_START])
-        yield sample("process_start_time_seconds", boot_seconds + ticks / os.sysconf("SC_CLK_TCK"))
-
-
-def _boot_seconds(path: Path) -> int | None:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("btime ")), None)
+    since_boot_seconds = int(fields[_STAT_START]) / os.sysconf("SC_CLK_TCK")
+    yield sample(
+        "process_start_time_seconds", time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot_seconds
+    )
