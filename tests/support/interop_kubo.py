@@ -1,0 +1,77 @@
+"""A stock Kubo that reads blocks over HTTP: no libp2p, no internet, nothing but the configuration a user would write."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from interop_pool import free_port
+from interop_tools import run, until
+
+
+class Kubo:
+    """A context manager: `ipfs daemon` on a repository of its own. `routers` are addresses of ralnodes' gateways."""
+
+    def __init__(self, program: Path, folder: Path, routers: Sequence[str], profile: str = "unixfs-v1-2025") -> None:
+        self._program = program
+        self._repo = folder / "repo"
+        self.gateway = f"http://127.0.0.1:{free_port()}"
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self("init", "--empty-repo")
+        self("config", "profile", "apply", profile)
+        for key, value in self._settings(routers).items():
+            self("config", "--json", key, json.dumps(value))
+
+    def _settings(self, routers: Sequence[str]) -> dict[str, Any]:
+        return {
+            "Routing": {"Type": "delegated", "DelegatedRouters": list(routers)},
+            "Provide.Enabled": False,
+            "Bootstrap": [],
+            "AutoTLS.Enabled": False,
+            "AutoConf.Enabled": False,
+            "Discovery.MDNS.Enabled": False,
+            "Addresses": {
+                "Swarm": [], "Announce": [], "AppendAnnounce": [], "NoAnnounce": [],
+                "API": f"/ip4/127.0.0.1/tcp/{free_port()}", "Gateway": f"/ip4/127.0.0.1/tcp/{self.gateway.rsplit(':', 1)[1]}",
+            },
+            "DNS.Resolvers": {}, "Ipns.DelegatedPublishers": [], "Version.SwarmCheckEnabled": False,
+            "HTTPRetrieval": {"Enabled": True, "TLSInsecureSkipVerify": True},
+        }  # fmt: skip
+
+    def __call__(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> str:
+        return self.bytes(*arguments, seconds=seconds, **options).decode()
+
+    def bytes(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> bytes:
+        out: bytes = run([self._program, *arguments], seconds=seconds, env=self._environment(), **options).stdout
+        return out
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "IPFS_PATH": str(self._repo), "IPFS_TELEMETRY": "off", "HOME": str(self._repo.parent)}
+
+    def __enter__(self) -> Kubo:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._program, "daemon"], env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        until(lambda: "Daemon is ready" in self.log(), 60, f"the daemon:\n{self.log()}")
+        return self
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
