@@ -15,8 +15,9 @@ from ralnode_ui_web.words import key, percent
 
 _DIGITS: Final = "0123456789"
 _FULL: Final = 9
-_SHADES: Final = ((1, "s1"), (4, "s2"), (7, "s3"), (_FULL, "s4"))
-"""From this level on, this class: what of a stretch is stored."""
+_SHADES: Final[tuple[str, ...]] = ("s1", "s2", "s3", "s4")
+_SHADE_OF: Final = ("", "s1", "s1", "s1", "s2", "s2", "s2", "s3", "s3", "s4")
+"""By level: the class of what of a stretch is stored."""
 CELLS_MAX: Final = 64
 """More than the core ever sends; the strings may come from elsewhere."""
 
@@ -56,7 +57,8 @@ def _row(node: str, nodes: Mapping[str, NodeLabel], stored: str, wanted: str | N
     label = nodes.get(node, NodeLabel(node[:16], False, False))
     count = max(1, min(CELLS_MAX, max(len(stored), len(wanted or ""))))
     have, want = _levels(stored, count), _levels(wanted or "", count)
-    paths = [(shade, _path([_shade(level) == shade for level in have], 0, 7)) for _least, shade in _SHADES]
+    shades = [_SHADE_OF[level] for level in have]
+    paths = [(shade, _path([each == shade for each in shades], 0, 7)) for shade in _SHADES if shade in shades]
     paths.append(("w", _path([level > 0 for level in want], 8, 2)))
     paths.append(("m", _path([w > h for w, h in zip(want, have, strict=True)], 8, 2)))
     return MapRow(
@@ -72,10 +74,6 @@ def _row(node: str, nodes: Mapping[str, NodeLabel], stored: str, wanted: str | N
 
 def _levels(cells: str, count: int) -> list[int]:
     return [int(cell) if cell in _DIGITS else 0 for cell in cells[:count].ljust(count, "0")]
-
-
-def _shade(level: int) -> str:
-    return next((css for least, css in reversed(_SHADES) if level >= least), "")
 
 
 def _path(cells: list[bool], top: int, height: int) -> str:

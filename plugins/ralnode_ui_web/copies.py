@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ralnode.api import ClusterStatus
+from ralnode.api import ClusterStatus, Liveness
 from ralnode_ui_web.history import History, Spark
 from ralnode_ui_web.nodecards import UP
 from ralnode_ui_web.words import counted, percent, size, span
@@ -39,6 +39,8 @@ class Copies:
     """Blocks that lack a copy or more, or nothing."""
     time_left: str
     queues: tuple[Queue, ...]
+    waiting: str
+    """What the queue waits for, when it is empty."""
     deficit_spark: Spark | None
     traffic_spark: Spark | None
 
@@ -51,6 +53,7 @@ def copies(status: ClusterStatus, history: History) -> Copies:
         short=counted(short, "block", "blocks") if short else "",
         time_left=span(status.seconds_left) if status.seconds_left is not None else "",
         queues=_queues(status),
+        waiting=_waiting(status),
         deficit_spark=history.deficit(status.unix_ms),
         traffic_spark=history.traffic(status.unix_ms),
     )
@@ -68,6 +71,17 @@ def _bars(status: ClusterStatus) -> tuple[Bar, ...]:
         )
         for level, (label, count) in enumerate(zip(_LABELS, status.histogram, strict=False))
     )
+
+
+def _waiting(status: ClusterStatus) -> str:
+    if not status.deficit_bytes:
+        return "The repair queue is empty: every node has what its plan wants."
+    away = [n for n in status.nodes if n.liveness is Liveness.DEAD and n.repair_in_seconds]
+    if away:
+        first = min(away, key=lambda node: node.repair_in_seconds or 0.0)
+        left = span(first.repair_in_seconds or 0.0)
+        return f"Repair begins in {left}, when the share of {first.name} moves on."
+    return "No node has anything in its queue: the plan has no room for these copies, or is being made."
 
 
 def _queues(status: ClusterStatus) -> tuple[Queue, ...]:

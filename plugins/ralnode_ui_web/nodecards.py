@@ -69,10 +69,11 @@ class NodeCard:
 def cards(status: ClusterStatus) -> tuple[NodeCard, ...]:
     """This node first, then those that are up, then the others; by name."""
     ordered = sorted(status.nodes, key=lambda node: (not node.is_me, node.liveness not in UP, node.name, node.id))
-    return tuple(_card(node, status.unix_ms) for node in ordered)
+    return tuple(_card(node, status) for node in ordered)
 
 
-def _card(node: NodeStatus, now_ms: int) -> NodeCard:
+def _card(node: NodeStatus, status: ClusterStatus) -> NodeCard:
+    now_ms = status.unix_ms
     is_up = node.liveness in UP
     missing = node.wanted_count - node.stored_count
     return NodeCard(
@@ -98,7 +99,7 @@ def _card(node: NodeStatus, now_ms: int) -> NodeCard:
         countdown_percent=_countdown(node) if not is_up else None,
         rate_in=_rate(node.receive_bytes_per_second),
         rate_out=_rate(node.send_bytes_per_second),
-        facts=_facts(node, now_ms),
+        facts=_facts(node, status),
         page_url=node.page_url if node.page_url.startswith(("http://", "https://")) else "",
     )
 
@@ -176,16 +177,17 @@ def _rate(bytes_per_second: float) -> str:
     return f"{size(bytes_per_second)}/s" if bytes_per_second >= _SHOWN_RATE_BYTES else ""
 
 
-def _facts(node: NodeStatus, now_ms: int) -> tuple[tuple[str, str], ...]:
-    up_seconds = (now_ms - node.started_unix_ms) / 1000 if node.started_unix_ms else 0
+def _facts(node: NodeStatus, status: ClusterStatus) -> tuple[tuple[str, str], ...]:
+    """The planner only where it is another one than this node's."""
+    up_seconds = (status.unix_ms - node.started_unix_ms) / 1000 if node.started_unix_ms else 0
     is_up = node.liveness in UP
     found = (
         ("zone", node.zone),
         ("version", node.version),
-        ("planner", node.planner),
+        ("planner", node.planner if node.planner != status.planner else ""),
         ("address", node.address),
         ("up for", span(up_seconds) if is_up and up_seconds > 0 else ""),
-        ("last seen", "now" if is_up and node.last_seen_seconds < 5 else f"{span(node.last_seen_seconds)} ago"),
+        ("seen", "now" if is_up and node.last_seen_seconds < 5 else f"{span(node.last_seen_seconds)} ago"),
     )
     return tuple((label, value) for label, value in found if value)
 
