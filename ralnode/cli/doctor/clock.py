@@ -49,6 +49,11 @@ def _synchronised() -> Iterator[Finding]:
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return
+    yield from kept_right(answer)
+
+
+def kept_right(answer: str) -> Iterator[Finding]:
+    """`yes` or `no`, as timedatectl says it; anything else is not known."""
     if answer == "no":
         yield warning("clock", "no time service keeps it right", _REMEDY)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ralnode.api import Address, ClusterStatus, Health, Liveness, NodeStatus
-from ralnode.cli.doctor import announcements, descriptors, filesystem, firewall, listeners, network, peers, unit
+from ralnode.cli.doctor import announcements, clock, descriptors, filesystem, firewall, listeners, network, peers, unit
 from ralnode.cli.doctor.announcements import Announcement
 from ralnode.cli.doctor.filesystem import Mount
 from ralnode.cli.doctor.finding import Diagnosis, Finding, Level, bad, ok, warning
@@ -194,6 +194,28 @@ def test_what_systemctl_prints_is_read() -> None:
     assert shown == {"LoadState": "loaded", "IPAddressAllow": "127.0.0.0/8 ::1/128", "Result": ""}
 
 
+REAL = """\
+Result=exit-code
+NRestarts=0
+ExecMainStatus=78
+IPAddressAllow=224.0.0.0/4 ::1/128 192.168.0.0/16 fe80::/10 127.0.0.0/8
+IPAddressDeny=0.0.0.0/0 ::/0
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+UnitFileState=disabled
+"""
+
+
+def test_what_a_real_systemd_printed_is_understood() -> None:
+    """systemd 252 after a unit had ended with 78."""
+    shown = unit.parsed(REAL)
+    assert levels(unit.judged("ralnode.service", shown, is_running=False)) == [BAD, WARNING]
+    hosts = ["192.168.7.7", "127.0.0.1", "198.51.100.1"]
+    assert "198.51.100.1" in text(unit.outside(hosts, shown["IPAddressAllow"], shown["IPAddressDeny"]))
+    assert len(list(unit.outside(hosts, shown["IPAddressAllow"], shown["IPAddressDeny"]))) == 1
+
+
 # --- who listens ------------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +234,25 @@ def test_another_program_on_the_node_s_port_is_named() -> None:
     assert levels(network.foreign("tcp", 10090, [mine, other], None)) == [], "whose port it is cannot be told"
     found = list(network.foreign("udp", 9090, [mine, other], 7))
     assert levels(found) == [BAD] and "netcat (process 8) listens on UDP 9090" in text(found)
+
+
+@pytest.mark.parametrize(
+    ("others", "level", "words"),
+    [
+        ([], WARNING, "ralnode invite"),
+        ([node("attic", Liveness.DEAD), node("shed", Liveness.LEFT)], WARNING, "firewall"),
+        ([node("attic"), node("shed", Liveness.DEAD)], OK, "attic"),
+        ([node("attic", Liveness.SUSPECT)], OK, "attic"),
+    ],
+)
+def test_who_is_heard_is_told(others: list[NodeStatus], level: Level, words: str) -> None:
+    found = network._heard(cluster(node("me", is_me=True), *others))
+    assert levels([found]) == [level] and words in text([found])
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("yes", []), ("no", [WARNING]), ("", []), ("?", [])])
+def test_a_clock_that_nobody_keeps_right_is_told(answer: str, expected: list[Level]) -> None:
+    assert levels(clock.kept_right(answer)) == expected
 
 
 # --- firewalls --------------------------------------------------------------------------------------------------------
