@@ -115,12 +115,12 @@ def _may_match(match: Mapping[str, Any], need: Need) -> bool:
         found = _contains(right, "new")
     elif "payload" in left and left["payload"].get("field") in ("protocol", "nexthdr"):
         found = _contains(right, need.protocol)
-    return bool(found) != (operator == "!=")
+    return found != bool(operator == "!=")
 
 
 def _meta_matches(key: Any, right: Any, need: Need) -> bool:
     if key in ("iifname", "iif"):
-        return right != "lo"
+        return bool(right != "lo")
     if key == "l4proto":
         return _contains(right, need.protocol)
     return True
