@@ -75,7 +75,9 @@ class EngineState:
         self._interiors = Interiors(self._holdings, rng)
         self._rounds = Rounds(me.id, self._membership, options.rounds, rng)
         self._exchange = Exchange(me.id, gossip, self._catalogue, self._holdings, self._rounds)
-        self._announcing = Announcing(options.record_interval_seconds, options.announce_interval_seconds)
+        self._announcing = Announcing(
+            options.record_interval_seconds, options.announce_interval_seconds, lambda: len(self._membership.live())
+        )
         self._status = StatusMaker(self._holdings)
         self._locating: set[Root] = set()
         self._documents: dict[bytes, bytes | None] = {}
