@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from ralnode.api import Address, BlockKey, Held, Holding, Instant, Liveness, NodeId, Plan, Root, Source, View
 from ralnode.core import events as ev
-from ralnode.core.catalogue_state import record_name
+from ralnode.core.catalogue_state import key_of, record_name
 from ralnode.core.engine import Engine
 from ralnode.core.events import Event
 from ralnode.core.records import trust
@@ -210,8 +210,10 @@ class Safety:
     # --- helpers ----------------------------------------------------------------------------------------------------
 
     def _live_by_users(self) -> list[Source]:
+        """But not what nobody has a record of any more, after the only disk that had one was lost."""
         assert self.world is not None
-        return [source for root, source in self.world.published.items() if self.world.is_live(root)]
+        live = [source for root, source in self.world.published.items() if self.world.is_live(root)]
+        return [source for source in live if any(_knows(node, source.root) for node in self.nodes.values())]
 
     def _watched(self, machine: Machine) -> Watched:
         return self.nodes[machine.id]
@@ -219,6 +221,13 @@ class Safety:
     def _violation(self, rule: str, node: Machine, what: str) -> InvariantError:
         assert self.world is not None
         return InvariantError(f"{rule} at {self.world.clock.seconds:.3f} s, seed {self.world.seed}: {node.name} {what}")
+
+
+def _knows(node: Watched, root: Root) -> bool:
+    """Whether it has a record of the source, on its disk if it is down."""
+    if node.engine is not None:
+        return node.engine.source(root) is not None
+    return any(name.endswith(key_of(root)) for name in node.disk.documents)
 
 
 def _in_short(event: Event) -> object:

@@ -68,6 +68,19 @@ def test_s1_deleting_the_last_copy_of_a_live_source_is_noticed(four: Cluster) ->
         four.safety.deleting(four["n1"], film(four) if four["n0"].mind.sources() else _any_withdrawn(four), lonely)
 
 
+def test_s1_a_source_that_only_a_lost_disk_knew_keeps_nothing(parts: Parts) -> None:
+    c = cluster(1, FOUR, parts)
+    c.run(15)
+    c.add_source("n1", 5, name="old", first_content=0)
+    c.settle()
+    c.partition(["n0"], ["n1", "n2", "n3"])
+    assert c.add_source("n0", 5, name="new", first_content=0)
+    c.crash("n0", lose_disk=True)
+    c.remove_source("n1", c["n1"].mind.sources()[0])
+    c.run(10)
+    assert not any(node.mind.sources() or node.disk.owned() for node in c.up())
+
+
 def _any_withdrawn(c: Cluster) -> Source:
     return next(source for root, source in c.world.published.items() if root in c.world.withdrawn)
 
