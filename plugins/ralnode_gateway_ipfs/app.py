@@ -105,6 +105,8 @@ class App:
             is_miss = isinstance(error, UnavailableError) or error.status in (404, 503)
             if asked.only_cached and is_miss:
                 raise GatewayError(412, "not on this node, and only-if-cached was asked for") from None
+            if is_miss and self._node.was_removed(asked.root):
+                raise GatewayError(410, "this was removed from the cluster") from None
             raise
 
     async def _in_form(self, asked: Asked, local_only: bool) -> Answer:

@@ -32,6 +32,9 @@ class View:
         """All of them. Raises UnavailableError when one is not to be had."""
         return await self._node.blocks(keys, root=self._root, local_only=self._local_only) if keys else ()
 
+    async def local(self, key: bytes) -> bytes | None:
+        return await local_block(self._node, key)
+
     async def drive(self, walk: Walk[T]) -> T:
         blocks: Blocks | None = None
         while True:

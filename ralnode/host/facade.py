@@ -66,8 +66,7 @@ class Facade:
 
     def holders(self, root: Root) -> Sequence[NodeInfo] | None:
         engine = self._node.engine
-        forms = (root, cid.to_key(root), cid.to_v0(root))
-        source = next((found for form in forms if form and (found := engine.source(form)) is not None), None)
+        source = next((found for form in _forms(root) if (found := engine.source(form)) is not None), None)
         if source is None:
             return None
         return [info for info in self.nodes() if engine.holding(info.id, source.root).servable]
@@ -75,6 +74,12 @@ class Facade:
     async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
         holders = await self._node.finder.holders(key)
         return [info for info in self.nodes() if info.id in holders]
+
+    def was_removed(self, root: Root) -> bool:
+        records = [self._node.engine.source_record(form) for form in _forms(root)]
+        return any(found is not None for found in records) and all(
+            found is None or found[1].deleted for found in records
+        )
 
     def metrics(self) -> Sequence[Metric]:
         return self._node.metrics()
@@ -126,3 +131,8 @@ class Facade:
         if self._open is None:
             raise UnavailableError("the node is still starting; try again in a moment")
         return self._open
+
+
+def _forms(root: Root) -> list[Root]:
+    """Both versions of its CID, where there are two."""
+    return [form for form in (cid.to_key(root), cid.to_v0(root)) if form is not None]

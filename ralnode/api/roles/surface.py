@@ -45,6 +45,10 @@ class NodeControl(Protocol):
         of its CID. None: there is no such source."""
         ...
 
+    def was_removed(self, root: Root) -> bool:
+        """Whether there was such a source and a user has removed it."""
+        ...
+
     async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
         """Those of `nodes` that hold this block of any source; they are asked, all at once."""
         ...

@@ -63,6 +63,7 @@ class MemoryNode:
         self.others: list[NodeInfo] = []
         self.holding: dict[bytes, list[bytes]] = {}
         """Root -> ids of the nodes that have blocks of it."""
+        self.removed: set[bytes] = set()
 
     async def block(self, key: BlockKey, *, local_only: bool = False) -> bytes | None:
         await self.gate.wait()
@@ -90,6 +91,9 @@ class MemoryNode:
     async def block_holders(self, key: BlockKey) -> Sequence[NodeInfo]:
         places = [*([self.me] if key in self.here else []), *(self.others if key in self.elsewhere else [])]
         return [node for node in self.nodes() if node in places]
+
+    def was_removed(self, root: bytes) -> bool:
+        return root in self.removed
 
     def add_car(self, name: str) -> list[str]:
         """The CIDs of its blocks."""

@@ -240,6 +240,26 @@ async def test_a_folder_of_10000_files_is_listed_quickly(client, node) -> None:
     assert time.perf_counter() - began < 5
 
 
+async def test_a_folder_of_10000_folders_is_listed_quickly_without_asking_other_nodes(client, node) -> None:
+    """Half of them hold a file and are here; the other half lies elsewhere."""
+    links = []
+    for number in range(10_000):
+        cid = cids.make(cids.RAW, b"%d" % number)
+        built, blocks = build_directory(PROFILE, [Link(cid, b"file", 5)], 5)
+        target = node.here if number % 2 == 0 else node.elsewhere
+        target.update({cids.to_key(block.key): block.data for block in blocks})
+        links.append(Link(built.cid, b"folder-%05d" % number, 60))
+    built, blocks = build_directory(PROFILE, links, 0)
+    node.here.update({cids.to_key(block.key): block.data for block in blocks})
+    began = time.perf_counter()
+    page = (await client.ask(f"/ipfs/{cids.to_text(built.cid)}/")).body.decode()
+    assert page.count('class="ipfs-hash"') == 10_000
+    known = page.count('/">folder-')
+    assert 2000 < known < 3000, "of the 5,000 that were looked up, half are here; in the order of the DAG, by hash"
+    assert node.asked_elsewhere == 0
+    assert time.perf_counter() - began < 10
+
+
 @pytest.mark.parametrize(
     "asked", [{"target": f"/ipfs/{TEXT}?format=tar"}, {"target": f"/ipfs/{TEXT}", "Accept": "application/x-tar"}]
 )

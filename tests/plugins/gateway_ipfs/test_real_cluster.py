@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -85,6 +86,15 @@ async def get(url: str, **headers: str) -> bytes:
     return await asyncio.to_thread(lambda: urllib.request.urlopen(urllib.request.Request(url, headers=headers)).read())
 
 
+async def status_of(url: str) -> int:
+    try:
+        await get(url)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return 200
+
+
 async def test_a_node_serves_over_http_what_only_others_hold(tmp_path: Path) -> None:
     data = random.Random(1).randbytes(SIZE_BYTES)
     (tmp_path / "film").write_bytes(data)
@@ -144,4 +154,9 @@ async def test_every_holder_is_announced_with_the_address_of_its_gateway(tmp_pat
         assert list(map(len, wanted.values())) == [2, 2, 0]
         async with asyncio.timeout(40):
             while await named() != wanted:
+                await asyncio.sleep(0.05)
+        await a.withdraw(root)
+        target = f"http://127.0.0.1:{port}/ipfs/{cids.to_text(root)}?format=raw"
+        async with asyncio.timeout(40):
+            while await status_of(target) != 410:  # until its blocks have gone everywhere
                 await asyncio.sleep(0.05)

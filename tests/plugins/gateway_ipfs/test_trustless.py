@@ -279,6 +279,17 @@ async def test_what_cannot_be_answered_has_a_status_and_a_reason(client, target,
     assert status == 431 or len(answer.body) > 5
 
 
+@pytest.mark.parametrize("target", [
+    f"/ipfs/{MISSING}?format=raw", f"/ipfs/{MISSING}?format=car", f"/ipfs/{MISSING}", f"/ipfs/{MISSING}/a/b",
+])  # fmt: skip
+async def test_what_a_user_has_removed_is_410_unless_it_is_still_here(client, node, target) -> None:
+    assert (await client.ask(target)).status == 404
+    node.removed = {cids.parse(MISSING), cids.parse(BLOCK_DIR)}
+    assert (await client.ask(target)).status == 410
+    assert (await client.ask(target, Cache_Control="only-if-cached")).status == 412
+    assert (await client.ask(f"/ipfs/{BLOCK_DIR}?format=raw")).status == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_nothing_is_ever_written(client, method) -> None:
     answer = await client.ask(f"/ipfs/{BLOCK_FILE}?format=raw", method)
