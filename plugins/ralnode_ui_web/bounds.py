@@ -10,6 +10,13 @@ SIGN_INS_PER_MINUTE: Final = 5
 SIGN_INS_PER_MINUTE_ALL: Final = 30
 """From everywhere together: each costs a third of a second of scrypt."""
 
+LINKS_TRIED_PER_MINUTE: Final = 20
+LINKS_TRIED_PER_MINUTE_ALL: Final = 200
+"""Nobody guesses 256 bits; this only bounds the work, and is apart from passwords so that the owner always gets in."""
+
+WARN_SECONDS: Final = 5.0
+"""Between two lines of the event log about failed sign-ins."""
+
 SESSIONS_MAX: Final = 16
 """The one used longest ago ends when another begins."""
 

@@ -13,11 +13,14 @@ from starlette.routing import Route
 from ralnode.api import NodeControl, RalnodeError
 from ralnode_ui_web.accounts import ROLES, wall_ms
 from ralnode_ui_web.bounds import (
+    LINKS_TRIED_PER_MINUTE,
+    LINKS_TRIED_PER_MINUTE_ALL,
     PASSWORD_CHARS_MIN,
     SESSIONS_MAX,
     SIGN_INS_PER_MINUTE,
     SIGN_INS_PER_MINUTE_ALL,
     TOKEN_DAYS,
+    WARN_SECONDS,
 )
 from ralnode_ui_web.forms import Form
 from ralnode_ui_web.limiter import Limiter
@@ -34,6 +37,8 @@ class Signing:
         self._replies = replies
         self._password_changed = password_changed
         self._limiter = Limiter(SIGN_INS_PER_MINUTE, SIGN_INS_PER_MINUTE_ALL)
+        self._link_limiter = Limiter(LINKS_TRIED_PER_MINUTE, LINKS_TRIED_PER_MINUTE_ALL)
+        self._warned_at = float("-inf")
 
     def routes(self) -> list[Route]:
         return [
@@ -56,11 +61,11 @@ class Signing:
         role, where = form.text("role", "admin"), safe_path(form.text("next"))
         wait = self._limiter.wait_seconds(who.address, time.monotonic())
         if wait:
-            self._node.note("warning", f"too many sign-ins from {who.address}")
+            self._warn_once(f"too many sign-ins from {who.address}")
             problem = f"Too many sign-ins. Try again in {wait:.0f} s."
             return self._form(request, where, problem, 429, {"Retry-After": str(int(wait) + 1)})
         if not await self._door.accounts.is_password(role, form.text("password")):
-            self._node.note("warning", f"a sign-in as {role[:20]} from {who.address} failed")
+            self._warn_once(f"a sign-in as {role if role in ROLES else 'nobody'} from {who.address} failed")
             return self._form(request, where, "That is not the password.", 401)
         return self._signed_in(request, role, where)
 
@@ -70,8 +75,12 @@ class Signing:
 
     async def use_link(self, request: Request) -> Response:
         form, who = _asked(request)
+        wait = self._link_limiter.wait_seconds(who.address, time.monotonic())
+        if wait:
+            problem = f"Too many links were tried. Try again in {wait:.0f} s."
+            return self._replies.page(request, "link.html", 429, code=form.text("code")[:200], problem=problem)
         if not await self._door.accounts.use_link(form.text("code")):
-            self._node.note("warning", f"a one-time link that is used up or too old was tried from {who.address}")
+            self._warn_once(f"a one-time link that is used up or too old was tried from {who.address}")
             problem = "This link was used already, or is older than 15 minutes. Make another: ralnode login-link"
             return self._replies.page(request, "link.html", 401, code="", problem=problem)
         return self._signed_in(request, "admin", "/account" if who.needs_password else "/dashboard")
@@ -117,6 +126,13 @@ class Signing:
         self._node.note("info", f"{who.name} has removed the token {removed.name}")
         _tell(who, "info", f"The token {removed.name} is removed.")
         return go_to("/account")
+
+    def _warn_once(self, text: str) -> None:
+        """At most every few seconds: whoever knocks must not fill the event log."""
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_SECONDS:
+            self._warned_at = now
+            self._node.note("warning", text)
 
     def _signed_in(self, request: Request, role: str, where: str) -> Response:
         self._node.note("info", f"{role} has signed in from {request.state.who.address}")

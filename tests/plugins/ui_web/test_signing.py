@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -15,7 +17,7 @@ from page_client import Client, Web, signed_in
 from ralnode.api import ConfigError, NotFoundError, RefusedError, UsageError
 from ralnode_ui_web import hashing
 from ralnode_ui_web.accounts import Accounts
-from ralnode_ui_web.bounds import LINK_SECONDS, LINKS_MAX, SESSIONS_MAX, TOKENS_MAX
+from ralnode_ui_web.bounds import CONNECTIONS_PER_ADDRESS_MAX, LINK_SECONDS, LINKS_MAX, SESSIONS_MAX, TOKENS_MAX
 from ralnode_ui_web.limiter import Limiter, group_of
 from ralnode_ui_web.sessions import Sessions
 
@@ -335,3 +337,49 @@ async def test_over_tls_the_cookie_stays_with_tls(tmp_path: Path) -> None:
     broken = Web(tmp_path, tls_certificate=key, tls_key=key)
     with pytest.raises(ConfigError, match="tls_certificate"):
         await broken.ui.start()
+
+
+async def test_a_live_page_ends_with_its_session(tmp_path: Path) -> None:
+    web = Web(tmp_path, view_without_sign_in="never")
+    await web.ui.start()
+    try:
+        admin = await web.admin()
+        cookies = "; ".join(f"{name}={value}" for name, value in admin.cookies.items())
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+        writer.write(f"GET /dashboard/live HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookies}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await reader.readuntil(b"event: ")
+        assert (await admin.post("/sign-out")).status == 303
+        assert web.node.now is not None
+        for number in range(200):
+            web.node.tell(replace(web.node.now, sentence=f"sentence {number}"))
+            try:
+                rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 0.3)
+                break
+            except TimeoutError:
+                continue
+        assert b"sentence" not in rest
+        writer.close()
+    finally:
+        await web.ui.stop()
+
+
+async def test_links_are_not_tried_without_end_and_do_not_fill_the_event_log(web: Web) -> None:
+    client = web.client()
+    await client.get("/sign-in/link?code=x")
+    found = [(await client.post("/sign-in/link", {"code": f"guess {n}"})).status for n in range(25)]
+    assert found == [401] * 20 + [429] * 5
+    assert len([note for note in web.node.notes if "one-time link" in note]) <= 3
+
+
+async def test_one_address_cannot_take_all_connections(web: Web) -> None:
+    open_ones = [
+        await asyncio.open_connection("127.0.0.1", web.port, local_addr=("127.0.0.2", 0))
+        for _ in range(CONNECTIONS_PER_ADDRESS_MAX)
+    ]
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port, local_addr=("127.0.0.2", 0))
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert (await web.client().get("/healthz")).status == 200
+    for _reader, each in [*open_ones, (reader, writer)]:
+        each.close()
