@@ -66,3 +66,20 @@ def test_what_the_gateway_lacks_is_told_and_the_others_come_all_the_same(node: A
     gone = cid.to_text(cid.make(cid.RAW, b"never heard of"))
     result = node.cli("add", "--from", url, gone, here)
     assert (result.code, here in result.out, "has no such block" in result.err) == (66, True, True), result
+
+
+def test_everything_goes_into_one_file_and_comes_back(
+    origin: tuple[Any, str], new_node: Callable[..., Any], tmp_path: Path
+) -> None:
+    there, _ = origin
+    roots = []
+    for name in ("one", "two"):
+        (there.folder / name).write_bytes(random.Random(name).randbytes(2_000_000))
+        roots.append(there.cli.ok("add", name, "--json").json["root"])
+    there.cli.ok("export", "--all", "-o", tmp_path / "all.car")
+    assert there.cli("export").code == there.cli("export", "one", "--all").code == 64
+    here = new_node("--name", "fresh", "--capacity", "50MB")
+    result = here.cli.ok("import", tmp_path / "all.car")
+    assert all(root in result.out for root in roots)
+    here.cli.ok("get", roots[1], "-o", tmp_path / "two")
+    assert (tmp_path / "two").read_bytes() == (there.folder / "two").read_bytes()

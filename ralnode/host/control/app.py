@@ -4,7 +4,7 @@
     GET  /v1/read?ref=&offset=&length=   frames of a file, folder or symlink
     GET  /v1/list?ref=                   NDJSON: the thing itself, then the entries of a folder
     GET  /v1/watch                       NDJSON: the status now and after every change
-    GET  /v1/export?ref=                 frames with the bytes of a CARv1
+    GET  /v1/export?ref=                 frames with the bytes of a CARv1; without ref of all sources
     POST /v1/add?…                       frames in, NDJSON progress and result out
     POST /v1/add-offsets                 JSON in and out: what of each file is here of an earlier, interrupted add
     POST /v1/add-path?path=…             NDJSON progress and result of an add by reference

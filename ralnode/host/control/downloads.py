@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ralnode.api import NodeControl, UsageError
 from ralnode.dag import cid
 from ralnode.host.control.exporting import car_of
+from ralnode.host.control.importing import ROOTS_MAX
 from ralnode.host.control.queries import parse
 from ralnode.host.control.streams import NDJSON, Answer
 from ralnode.host.control.treewriter import TreeWriter, entry_of
@@ -30,6 +31,12 @@ class ReadQuery:
 @dataclass(frozen=True, slots=True)
 class ListQuery:
     ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    ref: str = ""
+    """As of ListQuery; empty: all sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +83,19 @@ class Downloads:
         await answer.end()
 
     async def export(self, query: Mapping[str, str], _body: AsyncIterator[bytes], answer: Answer) -> None:
-        """As `read` would a file: the bytes of a CARv1 with the root that the ENTRY names."""
-        asked = parse(ListQuery, query, "export")
-        top = await self._control.open(asked.ref)
+        """As `read` would a file: the bytes of a CARv1 with the root that the ENTRY names, or with those of all sources."""
+        asked = parse(ExportQuery, query, "export")
+        roots = [(await self._control.open(asked.ref)).cid] if asked.ref else _all_roots(self._control)
         await answer.begin(MEDIA_TYPE)
         async with TreeWriter(answer) as writer:
-            await writer.frame(Entry("", "file", cid=cid.to_text(top.cid)).encode())
-            async for piece in car_of(self._control, top.cid):
+            await writer.frame(Entry("", "file", cid=cid.to_text(roots[0]) if len(roots) == 1 else "").encode())
+            async for piece in car_of(self._control, roots):
                 await writer.data(piece)
             await writer.frame(Frame(Tag.FILE_END))
+
+
+def _all_roots(control: NodeControl) -> Sequence[bytes]:
+    roots = [source.root for source in control.sources()]
+    if not 0 < len(roots) <= ROOTS_MAX:
+        raise UsageError(f"there are {len(roots)} sources; a CAR file can name 1 to {ROOTS_MAX}")
+    return roots

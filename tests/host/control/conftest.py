@@ -32,6 +32,7 @@ from ralnode.api import (
     Reading,
     Root,
     Source,
+    UnavailableError,
     Usage,
     Versions,
     View,
@@ -190,6 +191,14 @@ class FakeControl:
 
     async def block(self, key: bytes, *, local_only: bool = False) -> bytes | None:
         return await self._node.storage.get(key)
+
+    async def blocks(
+        self, keys: Sequence[bytes], *, root: bytes | None = None, local_only: bool = False
+    ) -> Sequence[bytes]:
+        found = await self._node.storage.get_many(keys)
+        if None in found:
+            raise UnavailableError("no live node has it")
+        return [block for block in found if block is not None]
 
     async def open(self, reference: str) -> Reading:
         self.open_count += 1

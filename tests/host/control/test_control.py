@@ -26,8 +26,8 @@ from ralnode.api import (
 from ralnode.cli.client import NodeClient, UnixConnection
 from ralnode.cli.hashing import built_of
 from ralnode.cli.packing import pack, survey
-from ralnode.dag import cid
-from ralnode.dag.car import encode_header, encode_section
+from ralnode.dag import cid, pb, varint
+from ralnode.dag.car import CarReader, encode_header, encode_section
 from ralnode.dag.profile import V1_2025, choose
 from ralnode.host.frames import Entry, Frame, Tag, encode
 from ralnode.host.jsonable import from_jsonable
@@ -465,6 +465,39 @@ async def test_each_root_of_a_car_becomes_a_source(client: NodeClient, node: Con
     assert {source.root for source in node.engine.sources()} >= {one, two}
 
 
+def node_car(levels: int, links_of: Callable[[bytes, int], tuple[list[pb.Link], bytes]]) -> bytes:
+    """A leaf, and nodes above it, each made from the one before: root first."""
+    key, size, sections = cid.make(cid.RAW, b"x"), 1, [encode_section(cid.make(cid.RAW, b"x"), b"x")]
+    for _ in range(levels):
+        links, data = links_of(key, size)
+        block = pb.encode(links, data)
+        key, size = cid.make(cid.DAG_PB, block), size * len(links)
+        sections.append(encode_section(key, block))
+    return encode_header([key]) + b"".join(reversed(sections))
+
+
+def doubling_car(levels: int) -> bytes:
+    def links_of(key: bytes, size: int) -> tuple[list[pb.Link], bytes]:
+        one = varint.encode(size)
+        data = b"\x08\x02\x18" + varint.encode(2 * size) + (b"\x20" + one) * 2
+        return [pb.Link(key, b"", 9)] * 2, data
+
+    return node_car(levels, links_of)
+
+
+def nested_car(levels: int) -> bytes:
+    return node_car(levels, lambda key, _size: ([pb.Link(key, b"in", 9)], b"\x08\x01"))
+
+
+def lying_car() -> bytes:
+    """A file node whose part is a file node with less in it."""
+    inner = pb.encode([], b"\x08\x02\x12\x01x\x18\x01")
+    key = cid.make(cid.DAG_PB, inner)
+    outer = pb.encode([pb.Link(key, b"", len(inner))], b"\x08\x02\x18\x63\x20\x63")
+    root = cid.make(cid.DAG_PB, outer)
+    return encode_header([root]) + encode_section(root, outer) + encode_section(key, inner)
+
+
 def bad_cars() -> dict[str, bytes]:
     one, two = cid.make(cid.RAW, b"one"), cid.make(cid.RAW, b"two")
     good = encode_header([one]) + encode_section(one, b"one")
@@ -475,12 +508,19 @@ def bad_cars() -> dict[str, bytes]:
         "wrong hash": encode_header([one]) + encode_section(one, b"eno"),
         "no root": encode_header([]) + encode_section(one, b"one"),
         "root missing": encode_header([two]) + encode_section(one, b"one"),
+        "100,000 empty sections": good + bytes(100_000),
+        "endlessly many leaves": doubling_car(40),
+        "too deep": nested_car(300),
+        "lying sizes": lying_car(),
         "too many roots": encode_header([cid.make(cid.RAW, b"%d" % n) for n in range(2000)]),
     }
 
 
 @pytest.mark.parametrize("name", list(bad_cars()))
-async def test_a_bad_car_is_refused_and_publishes_nothing(client: NodeClient, node: ControlNode, name: str) -> None:
+async def test_a_bad_car_is_refused_and_publishes_nothing(
+    client: NodeClient, node: ControlNode, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ralnode.host.dagindex.STRANGE_REVISITS_MAX", 2000)
     before = list(node.engine.sources())
     with pytest.raises(UsageError):
         await bring(client, bad_cars()[name])
@@ -512,3 +552,45 @@ async def test_a_single_block_can_be_exported_by_its_cid(client: NodeClient, nod
     await node.storage.put([Block(cid.make(cid.RAW, b"alone"), b"alone")])
     alone = cid.make(cid.RAW, b"alone")
     assert await car_of(client, cid.to_text(alone)) == encode_header([alone]) + encode_section(alone, b"alone")
+
+
+FIXTURES = Path(__file__).parents[2] / "plugins/gateway_ipfs/fixtures"
+WHOLE = sorted(
+    path.name for path in FIXTURES.glob("*.car") if path.stem not in (
+        "file-3k-and-3-blocks-missing-block", "dir-with-dag-cbor-with-links",
+    )
+)  # fmt: skip
+"""Made by other tools; of the two that are left out blocks are missing, or are no files."""
+
+
+@pytest.mark.parametrize("name", WHOLE)
+async def test_cars_of_other_tools_come_back_byte_for_byte(client: NodeClient, node: ControlNode, name: str) -> None:
+    node.storage.capacity_bytes = 10**8
+    data = (FIXTURES / name).read_bytes()
+    (result,) = await bring(client, data)
+    assert await car_of(client, result["root"]) == data
+
+
+async def test_a_carv2_brings_what_its_carv1_would(client: NodeClient, node: ControlNode) -> None:
+    inner = (FIXTURES / "subdir-with-two-single-block-files.car").read_bytes()
+    head = bytes.fromhex("0aa16776657273696f6e02") + bytes(16)
+    head += (
+        (51 + 100).to_bytes(8, "little") + len(inner).to_bytes(8, "little") + (151 + len(inner)).to_bytes(8, "little")
+    )
+    results = await bring(client, head + bytes(100) + inner + b"\x80\x08 an index")
+    assert await car_of(client, results[0]["root"]) == inner
+
+
+async def test_all_sources_go_into_one_car(client: NodeClient, node: ControlNode) -> None:
+    for source in list(node.engine.sources()):  # of the tests before
+        await off_loop(lambda root=source.root: client.command("rm", {"source": cid.to_text(root)}))
+    one, two = cid.make(cid.RAW, b"first"), cid.make(cid.RAW, b"second")
+    await bring(client, encode_header([one]) + encode_section(one, b"first"))
+    await bring(client, encode_header([two]) + encode_section(two, b"second"))
+    frames = await frames_of(client, "/v1/export")
+    data = b"".join(frame.payload for frame in frames if frame.tag == Tag.DATA)
+    reader = CarReader()
+    blocks = dict(reader.feed(data))
+    reader.finish()
+    assert reader.roots == tuple(source.root for source in node.engine.sources())
+    assert (blocks[one], blocks[two]) == (b"first", b"second")
