@@ -15,6 +15,8 @@ from starlette.types import Receive, Send
 
 SEND_SECONDS_MAX: Final = 60.0
 """A reader that takes nothing for so long has gone."""
+PIECES_IN_A_ROW: Final = 16
+"""Then others get their turn, and it shows whether the client has gone: small pieces at hand make nobody wait."""
 HEADER_CHARS_MAX: Final = 400
 """Of one header that repeats what was asked: Kubo reads 2 KiB of headers in all."""
 _ALWAYS: Final[Mapping[str, str]] = {
@@ -74,10 +76,14 @@ async def send_answer(answer: Answer, receive: Receive, send: Send, *, is_head: 
             await _send_piece(send, b"" if is_head else answer.body, more=False)
             return
         if not is_head:
+            count = 0
             async for piece in answer.body:
+                if count % PIECES_IN_A_ROW == 0:
+                    await asyncio.sleep(0)
                 if gone.done():
                     return
                 await _send_piece(send, piece, more=True)
+                count += 1
         await _send_piece(send, b"", more=False)
     finally:
         gone.cancel()

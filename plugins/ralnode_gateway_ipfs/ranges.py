@@ -72,6 +72,6 @@ def _span(text: str, size_bytes: int) -> Span:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+    if not (text.isascii() and text.isdigit()) or len(text) > 20:
         raise ValueError(text)
     return int(text)
