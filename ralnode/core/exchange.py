@@ -156,7 +156,7 @@ class Exchange:
         """Merges everything a message brought. Raises PeerError if it is malformed; what came before the fault stays
         merged, which does no harm since each part is merged whole or not at all."""
         try:
-            body = decode_sync(data, self._catalogue.digest(peer), self._holdings.known_versions())
+            body = decode_sync(data, lambda: self._catalogue.digest(peer), self._holdings.known_versions)
         except ValueError as error:
             raise PeerError(f"the exchange is malformed: {error}") from error
         before = self._holdings.generation

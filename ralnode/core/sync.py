@@ -7,7 +7,7 @@ gossip's and the holdings' business; here they are only framed.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -90,9 +90,11 @@ def _fields(body: SyncBody) -> list[object]:
     ]
 
 
-def decode_sync(data: bytes, mine: Digest | None = None, heard: PackedVersions | None = None) -> SyncBody:
-    """Raises ValueError on anything that is not a sync body of a known version. `mine`, `heard`: what is known here; if
-    the same bytes come, these very objects are in the result, which saves reading them."""
+def decode_sync(
+    data: bytes, mine: Callable[[], Digest] = dict, heard: Callable[[], PackedVersions] = PackedVersions
+) -> SyncBody:
+    """Raises ValueError on anything that is not a sync body of a known version. `mine`, `heard`: what is known here, asked
+    for only if needed; if the same bytes come, these very objects are in the result, which saves reading them."""
     if len(data) > SYNC_BYTES_MAX:
         raise ValueError(f"the sync body has {len(data)} bytes; at most {SYNC_BYTES_MAX} are allowed")
     items = fields.array(dagcbor.decode(data), "the sync body", 5)
@@ -102,10 +104,10 @@ def decode_sync(data: bytes, mine: Digest | None = None, heard: PackedVersions |
         raise ValueError(f"sync version {items[0]!r}, type {items[1]!r}: made by another version of ralnode")
     digest, deltas, gossip, *about_holdings = fields.array(items, "the sync body", 8)[2:8]
     return SyncBody(
-        digest=_read_digest(digest, mine),
+        digest=_read_digest(digest, mine()),
         deltas=tuple(delta_from_list(item) for item in fields.array(deltas, "the deltas", 0, AUTHORS_MAX)),
         gossip=fields.binary(gossip, "the gossip exchange", SYNC_BYTES_MAX // 4),
-        heard_holdings=_read_heard(items[8], heard) if len(items) > 8 else PackedVersions(),
+        heard_holdings=_read_heard(items[8], heard()) if len(items) > 8 else PackedVersions(),
         **_read_holdings(*about_holdings),
     )
 
@@ -119,14 +121,14 @@ def _read_holdings(since: object, holdings: object, versions: object) -> dict[st
     }
 
 
-def _read_digest(value: object, mine: Digest | None) -> Digest:
+def _read_digest(value: object, mine: Digest) -> Digest:
     data = fields.binary(value, "the digest", SYNC_BYTES_MAX)
     return mine if isinstance(mine, PackedDigest) and mine.packed == data else unpack_digest(data)
 
 
-def _read_heard(value: object, mine: PackedVersions | None) -> PackedVersions:
+def _read_heard(value: object, mine: PackedVersions) -> PackedVersions:
     data = fields.binary(value, "the holdings versions", AUTHORS_MAX * _HEARD.size)
-    if mine is not None and mine.packed == data:
+    if mine.packed == data:
         return mine
     if len(data) % _HEARD.size:
         raise ValueError("the holdings versions have a wrong length")

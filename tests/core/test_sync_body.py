@@ -34,10 +34,10 @@ def test_a_body_survives(body: SyncBody) -> None:
 
 def test_what_is_the_same_here_is_not_read_again() -> None:
     digest, heard = PackedDigest(BODY.digest), PackedVersions(BODY.heard_holdings)
-    body = decode_sync(encode_sync(BODY), digest, heard)
+    body = decode_sync(encode_sync(BODY), lambda: digest, lambda: heard)
     assert body.digest is digest
     assert body.heard_holdings is heard
-    other = decode_sync(encode_sync(BODY), PackedDigest({}), PackedVersions())
+    other = decode_sync(encode_sync(BODY), lambda: PackedDigest({}), PackedVersions)
     assert (other.digest, other.heard_holdings) == (BODY.digest, BODY.heard_holdings)
 
 
