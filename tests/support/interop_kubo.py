@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,9 +15,17 @@ from interop_tools import run, until
 
 
 class Kubo:
-    """A context manager: `ipfs daemon` on a repository of its own. `routers` are addresses of ralnodes' gateways."""
+    """A context manager: `ipfs daemon` on a repository of its own. `routers` are addresses of ralnodes' gateways;
+    `more` is laid over the settings."""
 
-    def __init__(self, program: Path, folder: Path, routers: Sequence[str], profile: str = "unixfs-v1-2025") -> None:
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        routers: Sequence[str],
+        profile: str = "unixfs-v1-2025",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self._program = program
         self._repo = folder / "repo"
         self.gateway = f"http://127.0.0.1:{free_port()}"
@@ -25,12 +33,12 @@ class Kubo:
         self._process: subprocess.Popen[bytes] | None = None
         self("init", "--empty-repo")
         self("config", "profile", "apply", profile)
-        for key, value in self._settings(routers).items():
+        for key, value in {**self._settings(routers), **(more or {})}.items():
             self("config", "--json", key, json.dumps(value))
 
     def _settings(self, routers: Sequence[str]) -> dict[str, Any]:
         return {
-            "Routing": {"Type": "delegated", "DelegatedRouters": list(routers)},
+            "Routing": {"Type": "delegated", "DelegatedRouters": list(routers)} if routers else {"Type": "none"},
             "Provide.Enabled": False,
             "Bootstrap": [],
             "AutoTLS.Enabled": False,
@@ -59,8 +67,16 @@ class Kubo:
             self._process = subprocess.Popen(
                 [self._program, "daemon"], env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        until(lambda: "Daemon is ready" in self.log(), 60, f"the daemon:\n{self.log()}")
+        try:
+            until(lambda: "Daemon is ready" in self.log(), 60, "the daemon")
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.log()[-3000:]}") from None
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""

@@ -150,12 +150,14 @@ class Pool:
 
 
 class SingleNode:
-    """A node alone, with a gateway; it may be stopped and started again on the same data."""
+    """A node with a gateway, alone or with `friend`; it may be stopped and started again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, capacity_bytes: int = 500_000_000, friend: SingleNode | None = None) -> None:
         self._folder = folder
+        self._capacity_bytes = capacity_bytes
+        self._friend = friend
         self._node: DemoNode | None = None
-        self._code = JoinCode(secrets.token_bytes(32)).encode()
+        self._code: str = friend._code if friend else JoinCode(secrets.token_bytes(32)).encode()
         self.data_dir = folder / "data"
         self.gateway = ""
 
@@ -171,12 +173,13 @@ class SingleNode:
     def start(self) -> None:
         (ports,), port, tls_port = free_ports(1), free_port(), free_port()
         self.gateway = f"http://127.0.0.1:{port}"
-        node = DemoNode("alone", self._folder / secrets.token_hex(4), 500_000_000, ports)
-        self._node = node
+        node = DemoNode("alone", self._folder / secrets.token_hex(4), self._capacity_bytes, ports)
+        self._node, self._transport_port = node, ports.transport
+        peers = f'"127.0.0.1:{self._friend._transport_port}"' if self._friend else ""
         node.start(
             CONFIG.format(
                 name="alone", group="alone", data=self.data_dir, sources="", capacity=node.capacity_bytes,
-                transport=ports.transport, gossip=ports.gossip, page=ports.page, peers="", code=self._code,
+                transport=ports.transport, gossip=ports.gossip, page=ports.page, peers=peers, code=self._code,
                 gateway=GATEWAY.format(port=port, tls_port=tls_port),
             )
         )  # fmt: skip
@@ -186,6 +189,20 @@ class SingleNode:
         if self._node is not None:
             self._node.ask_to_stop()
             self._node.await_stop()
+
+    @property
+    def pid(self) -> int:
+        assert self._node is not None and self._node.pid is not None
+        return self._node.pid
+
+    def run(self, *arguments: str | Path) -> str:
+        """A command of ours at this node."""
+        assert self._node is not None
+        return str(run([*program(), "--socket", self._node.folder / "node.sock", *arguments]).stdout.decode())
+
+    def status(self) -> Any:
+        assert self._node is not None
+        return self._node.client.command("status")
 
     def _answers(self) -> bool:
         assert self._node is not None

@@ -71,6 +71,10 @@ class DemoNode:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
     def start(self, config: str) -> None:
         self.folder.mkdir(parents=True)
         file = self.folder / "ralnode.toml"
