@@ -47,7 +47,7 @@ def _unreadable(status: ClusterStatus) -> Iterator[Repair]:
     yield Repair(
         "error",
         f"{counted(len(lost), 'file', 'files')} cannot be read whole",
-        f"{listed([source.name for source in lost])}: no node that is here has some of the blocks. {hope}.",
+        f"{listed([source.name for source in lost])}: some of the blocks are on no node that is here. {hope}.",
         "/dashboard?health=short#sources",
         "Show them",
     )

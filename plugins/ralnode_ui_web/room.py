@@ -64,7 +64,8 @@ def _reasons(status: ClusterStatus, live: list[NodeStatus], copies: int) -> list
     ]
     gone = [node for node in status.nodes if node.liveness not in UP and _free(node)]
     if gone:
-        said.append(f"{counted(len(gone), 'node', 'nodes')} that are away are not counted.")
+        verb = "is" if len(gone) == 1 else "are"
+        said.append(f"{counted(len(gone), 'node', 'nodes')} that {verb} away {verb} not counted.")
     return said
 
 

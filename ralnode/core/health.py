@@ -15,7 +15,6 @@ from ralnode.api import (
     ClusterStatus,
     EventLine,
     Health,
-    Holding,
     Instant,
     Liveness,
     NodeId,
@@ -69,18 +68,43 @@ class Facts:
     plan_changes: tuple[PlanChange, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was worked out of one source, and from what."""
+
+    stamp: object
+    status: SourceStatus
+    deficit_bytes: int
+    counts: Mapping[NodeId, tuple[int, int]]
+    """(own, linked) leaves of every node that has some."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """All sources together, for as long as nothing has changed."""
+
+    stamp: object
+    sources: Sequence[SourceStatus] = ()
+    histogram: tuple[int, ...] = ()
+    deficit_bytes: int = 0
+
+
 class StatusMaker:
-    """Makes a ClusterStatus; keeps what it worked out per source."""
+    """Makes a ClusterStatus; keeps what it worked out per source, so that 10,000 of them cost little to look at again."""
 
     def __init__(self, holdings: Holdings) -> None:
         self._holdings = holdings
-        self._cache: dict[Root, tuple[object, SourceStatus, int]] = {}
+        self._cache: dict[Root, _Kept] = {}
+        self._counts: dict[NodeId, tuple[int, int]] = {}
+        """Sums of `_Kept.counts`, kept up to date source by source."""
+        self._summary = _Summary(None)
+        self._plan: tuple[Plan | None, int] = (None, 0)
+        """The plan looked at last, and how many there were before it."""
 
     def make(self, facts: Facts) -> ClusterStatus:
         live = [node.info.id for node in facts.nodes if node.liveness in (Liveness.ALIVE, Liveness.SUSPECT)]
-        sources, deficits = self._sources(facts, live)
-        histogram = tuple(sum(s.histogram[level] for s in sources) for level in range(_LEVELS + 1))
-        deficit_bytes = sum(deficits)
+        summary = self._summed_up(facts, live)
+        sources, deficit_bytes = summary.sources, summary.deficit_bytes
         receiving = sum(facts.rates.get(facts.me, (0.0, 0.0))[:1])
         health = _overall(sources, facts)
         seconds_left = deficit_bytes / receiving if receiving > _COPYING_BYTES_PER_SECOND and deficit_bytes else None
@@ -94,7 +118,7 @@ class StatusMaker:
             plan_agreement=_agreement(facts),
             nodes=tuple(self._node(facts, node) for node in facts.nodes),
             sources=tuple(sources),
-            histogram=histogram,
+            histogram=summary.histogram,
             deficit_bytes=deficit_bytes,
             storable_bytes=_storable(facts),
             seconds_left=seconds_left,
@@ -105,20 +129,48 @@ class StatusMaker:
             plan_changes=facts.plan_changes,
         )
 
-    def _sources(self, facts: Facts, live: Sequence[NodeId]) -> tuple[list[SourceStatus], list[int]]:
-        known = {source.root for source in facts.sources}
-        for root in [root for root in self._cache if root not in known]:
-            del self._cache[root]
-        found, deficits = [], []
+    def _summed_up(self, facts: Facts, live: Sequence[NodeId]) -> _Summary:
+        if facts.plan is not self._plan[0]:
+            self._plan = (facts.plan, self._plan[1] + 1)
+        known = tuple(node.info.id for node in facts.nodes)
+        around = (tuple(live), known)
+        stamp = (self._holdings.generation, self._plan[1], around, tuple(facts.sources))
+        if self._summary.stamp != stamp:
+            kept = self._look_again(facts, live, known, around)
+            histogram = tuple(sum(each.status.histogram[level] for each in kept) for level in range(_LEVELS + 1))
+            deficit_bytes = sum(each.deficit_bytes for each in kept)
+            self._summary = _Summary(stamp, [each.status for each in kept], histogram, deficit_bytes)
+        return self._summary
+
+    def _look_again(
+        self, facts: Facts, live: Sequence[NodeId], known: Sequence[NodeId], around: object
+    ) -> Sequence[_Kept]:
+        """Every source, worked out anew where something has changed."""
+        present = {source.root for source in facts.sources}
+        for root in [root for root in self._cache if root not in present]:
+            self._count(self._cache.pop(root), -1)
+        found = []
         for source in facts.sources:
-            stamp = (self._holdings.stamp(source.root), tuple(live), facts.plan_epoch, source)
-            cached = self._cache.get(source.root)
-            if cached is None or cached[0] != stamp:
-                cached = (stamp, *self._source(facts, source, live))
-                self._cache[source.root] = cached
-            found.append(cached[1])
-            deficits.append(cached[2])
-        return found, deficits
+            wanted = facts.plan.want.get(source.root) if facts.plan else None
+            stamp = (self._holdings.stamp(source.root), around, wanted, source)
+            kept = self._cache.get(source.root)
+            if kept is None or kept.stamp != stamp:
+                if kept is not None:
+                    self._count(kept, -1)
+                kept = _Kept(stamp, *self._source(facts, source, live), self._counts_of(source, known))
+                self._cache[source.root] = kept
+                self._count(kept, 1)
+            found.append(kept)
+        return found
+
+    def _counts_of(self, source: Source, known: Sequence[NodeId]) -> Mapping[NodeId, tuple[int, int]]:
+        held = ((node, self._holdings.of(node, source.root)) for node in known)
+        return {node: (len(has.owned), len(has.linked)) for node, has in held if has.owned or has.linked}
+
+    def _count(self, kept: _Kept, sign: int) -> None:
+        for node, (owned, linked) in kept.counts.items():
+            before = self._counts.get(node, (0, 0))
+            self._counts[node] = (before[0] + sign * owned, before[1] + sign * linked)
 
     def _source(self, facts: Facts, source: Source, live: Sequence[NodeId]) -> tuple[SourceStatus, int]:
         levels = self._holdings.copies(source, live, max(_LEVELS, source.copies))
@@ -152,7 +204,7 @@ class StatusMaker:
 
     def _node(self, facts: Facts, node: NodeFacts) -> NodeStatus:
         info, is_me = node.info, node.info.id == facts.me
-        held: list[Holding] = [self._holdings.of(info.id, source.root) for source in facts.sources]
+        stored_count, linked_count = self._counts.get(info.id, (0, 0))
         rates = facts.rates.get(info.id, (0.0, 0.0))
         return NodeStatus(
             id=facts.node_text(info.id),
@@ -167,8 +219,8 @@ class StatusMaker:
             address=str(info.addresses[0]) if info.addresses else "",
             page_url=info.page_url,
             wanted_count=info.wanted_count,
-            stored_count=sum(len(holding.owned) for holding in held),
-            linked_count=sum(len(holding.linked) for holding in held),
+            stored_count=stored_count,
+            linked_count=linked_count,
             last_seen_seconds=0.0 if is_me else node.last_seen_seconds,
             repair_in_seconds=node.repair_in_seconds,
             receive_bytes_per_second=rates[0],
@@ -285,7 +337,7 @@ def _agreement(facts: Facts) -> bool:
 
 def _storable(facts: Facts) -> int:
     """The most data D for which sum(min(free, D)) >= copies * D: every copy of a block lies on another node."""
-    live = [n.info for n in facts.nodes if n.liveness in (Liveness.ALIVE, Liveness.SUSPECT)]
+    live = [n.info for n in facts.nodes if n.liveness in (Liveness.ALIVE, Liveness.SUSPECT) and not n.info.draining]
     free = [max(0, info.capacity_bytes - info.used_bytes) for info in live]
     copies = max(1, min(facts.default_copies, len(free)))
     low, high = 0, sum(free)

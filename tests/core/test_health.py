@@ -122,3 +122,33 @@ def test_a_little_of_a_large_stretch_is_not_nothing() -> None:
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2 * 10**12, "2.0 TB")])
 def test_sizes_are_decimal(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_what_is_kept_between_two_looks_follows_every_change() -> None:
+    holdings = Holdings(ME)
+    book = Source(b"book", "book", 4_000, 4, 4_000, 1, 50)
+    maker = StatusMaker(holdings)
+
+    def look(*sources: Source, plan: Plan | None = None, dead: bool = False) -> tuple[int, dict[str, str], int]:
+        nodes = [
+            NodeFacts(NodeInfo(node, NAMES[node], 10**9), Liveness.DEAD if dead and node == ANN else Liveness.ALIVE, 0.0, None)
+            for node in (ME, ANN)
+        ]  # fmt: skip
+        facts = Facts(
+            me=ME, group="home", version="1", now=Instant(0, 0), nodes=nodes, sources=sources,
+            added_unix_ms=lambda root: 5, plan=plan, plan_epoch=1, usage=Usage(10**9, 0), events=(),
+            node_text=lambda n: NAMES[n], root_text=lambda r: r.decode(),
+        )  # fmt: skip
+        made = maker.make(facts)
+        return made.nodes[0].stored_count, (made.sources[0].wanted if made.sources else {}), made.deficit_bytes
+
+    assert look(FILM, book) == (0, {}, 20_008_000)
+    holdings.set_mine(FILM.root, owned())
+    assert look(FILM, book) == (10, {}, 10_008_000)
+    assert look(FILM, book, plan=Plan({FILM.root: ALL})) == (10, {"me": "9999999999"}, 10_008_000)
+    assert look(FILM, book, plan=Plan({})) == (10, {}, 10_008_000), "the same epoch, another plan"
+    holdings.set_mine(FILM.root, owned(BlockSet.of(range(4))))
+    assert look(FILM, book) == (4, {}, 16_008_000)
+    assert look(FILM) == (4, {}, 16_000_000)
+    assert look() == (0, {}, 0)
+    assert look(FILM, dead=True) == (4, {}, 16_000_000)
