@@ -23,6 +23,7 @@ from ralnode.testing.lan.nodes import LanNodes, Recipe
 UNAVAILABLE = 69
 FAILED = 70
 START_SECONDS = 60.0
+START_SECONDS_PER_NODE = 5.0
 
 with contextlib.suppress(ImportError):
     import readline  # noqa: F401  (gives `input` its history)
@@ -42,6 +43,9 @@ def main() -> int:
         print(f"testbed: network namespaces are not permitted here: {error}", file=sys.stderr)
         print("Try it as root, or allow them: sysctl kernel.unprivileged_userns_clone=1", file=sys.stderr)
         return UNAVAILABLE
+    except (RuntimeError, TimeoutError) as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print()  # the prompt ends its line
         return 0
@@ -84,7 +88,7 @@ def run(nodes: LanNodes, count: int, *, is_tty: bool) -> int:
         f"Starting {count} nodes, each on a machine of its own at {nodes[1].address} and up; they look for each other by mDNS …"
     )
     nodes.start()
-    nodes.await_whole(START_SECONDS)
+    nodes.await_whole(START_SECONDS + count * START_SECONDS_PER_NODE)
     print(
         "They have found each other. `help` lists the commands." if is_tty else "They have found each other.",
         flush=True,

@@ -15,7 +15,7 @@ from ralnode.cli.client import NodeClient
 from ralnode.testing.lan.lan import Lan, LanUnavailableError
 from ralnode.testing.lan.nodes import LanNodes, Recipe
 
-START_SECONDS = 50
+START_SECONDS = 120
 
 
 @pytest.fixture(scope="session")
