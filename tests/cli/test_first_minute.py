@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     Cli = Any
 
-SECONDS_MAX = 40
+SECONDS_MAX = 55
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CONFIG = """[node]
 name = "{name}"

@@ -19,7 +19,10 @@ from ralnode.host.plugin_find import Where
 from ralnode.host.plugins import load
 
 DATA = random.Random(7).randbytes(6_000_000)
-SECONDS_MAX = 40
+SECONDS_MAX = 100
+"""For one step on a machine that is busy with everything else; 1 s is usual."""
+
+pytestmark = pytest.mark.timeout(200)
 
 
 @asynccontextmanager
@@ -52,6 +55,17 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
         while not condition():
             await asyncio.sleep(0.05)
+
+
+async def quiet(measure: Callable[[], int]) -> None:
+    """Until it has grown and then not changed for a while."""
+    before, unchanged = measure(), 0
+    async with asyncio.timeout(SECONDS_MAX):
+        while unchanged < 15:
+            await asyncio.sleep(0.1)
+            now = measure()
+            unchanged = unchanged + 1 if now == before and now > 10 << 20 else 0
+            before = now
 
 
 async def page_of(node: Operations) -> Client:
@@ -133,10 +147,11 @@ async def test_a_long_upload_that_broke_off_goes_on_where_it_was_noted_last(tmp_
         _reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(head.encode() + data[:-10])
         await writer.drain()
+        await quiet(lambda: attic.storage.usage().used_bytes)
+        writer.close()
         async with asyncio.timeout(SECONDS_MAX):
             while not (offset := (await client.get(f"/actions/upload?{query}")).json["offset"]):
                 await asyncio.sleep(0.1)
-        writer.close()
         assert offset == 64 << 20 and not attic.status().sources
         rest = await send(client, f"{query}&offset={offset}", data[offset:])
         assert rest.status == 201, rest.text
@@ -145,7 +160,7 @@ async def test_a_long_upload_that_broke_off_goes_on_where_it_was_noted_last(tmp_
         assert refused.status == 507 and "Nothing was stored" in refused.json["error"]
 
 
-async def test_the_other_node_is_resized_drained_taken_back_checked_and_stopped(
+async def test_the_other_node_is_resized_drained_and_taken_back(
     pair: tuple[Operations, Operations, Client],
 ) -> None:
     attic, cellar, client = pair
@@ -166,6 +181,10 @@ async def test_the_other_node_is_resized_drained_taken_back_checked_and_stopped(
     await press(client, "undrain", node=there)
     await until(lambda: len(attic.engine.plan_view.nodes) == 2)  # type: ignore[union-attr]
 
+
+async def test_the_other_node_is_checked_and_stopped(pair: tuple[Operations, Operations, Client]) -> None:
+    attic, cellar, client = pair
+    there = peer_id(cellar)
     await press(client, "scrub", node=there, do="start")
     await until(lambda: cellar.verify_job.state.state == "done")
     assert cellar.verify_job.state.bad_count == 0
