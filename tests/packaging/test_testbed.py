@@ -17,7 +17,7 @@ import pytest
 
 from ralnode.api import RalnodeError
 from ralnode.cli.client import NodeClient
-from ralnode.testing.lan.console import Console, WordError, words_of
+from ralnode.testing.lan.console import Console, WordError, seen_words, words_of
 from ralnode.testing.lan.lan import Lan, LanUnavailableError
 from ralnode.testing.lan.nodes import LanNodes, Recipe
 
@@ -87,9 +87,10 @@ def test_a_plain_user_plays_with_two_nodes_and_nothing_is_left(permitted: None, 
         loss 2 0.05
         delay 2 0.001
         cut cellar
-        heal
+        heal cellar
         kill 2
         start 2
+        heal
         settle
         exec 2 ralnode ls
         status
@@ -108,6 +109,7 @@ def test_a_plain_user_plays_with_two_nodes_and_nothing_is_left(permitted: None, 
         "loses 5%; slower by 1 ms",
         "cable of cellar: pulled; loses",
         "cable of cellar: good",
+        "all cables are good",
     ):
         assert told in done.stdout
     assert "cellar was killed" in done.stdout
@@ -182,6 +184,17 @@ def test_where_namespaces_are_not_permitted_the_reason_is_told(place: str) -> No
     assert done.returncode == 69
     assert "not permitted here: unshare: Operation not permitted" in done.stderr
     assert left_in(place) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "everybody", "text"),
+    [
+        ("", "abc", "nobody"), ("bc", "abc", "b, c"), ("abcd", "abcd", "a, b, c, d"), ("abcde", "abcde", "all others"),
+        ("abcde", "abcdefg", "all but f, g"), ("abcde", "abcdefghijklm", "a, b, c, d, e"),
+    ],
+)  # fmt: skip
+def test_whom_a_node_sees_is_said_in_few_words(others: str, everybody: str, text: str) -> None:
+    assert seen_words(set(others), set(everybody)) == text
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ WAIT_SECONDS_MAX: Final = 3600.0
 SETTLE_SECONDS: Final = 60.0
 LOG_LINES: Final = 12
 LOOK_SECONDS: Final = 0.05
+SEEN_LISTED_MAX: Final = 4
 
 
 class WordError(Exception):
@@ -93,10 +94,12 @@ class Console:
 
     def do_heal(self, node: str = "") -> None:
         """heal [NODE] -- cable plugged, no cuts, no loss, no delay; of all nodes when none is named"""
-        healed = [self._node(node)] if node else self._nodes.all
-        for each in healed:
+        for each in [self._node(node)] if node else self._nodes.all:
             self._nodes.lan.mend(each.number)
-        self._tell(*(each.name for each in healed))
+        if node:
+            self._tell(node)
+        else:
+            self._say("all cables are good")
 
     def do_kill(self, node: str) -> None:
         """kill NODE -- SIGKILL, as a power cut would"""
@@ -182,9 +185,9 @@ class Console:
         if status is None:
             return node.name, node.address, "starting" if node.running else "down", "", "", "", cable, ""
         (me,) = [each for each in status["nodes"] if each["is_me"]]
-        others = sorted(live_names(status) - {node.name})
+        seen = seen_words(live_names(status) - {node.name}, {each.name for each in self._nodes.all} - {node.name})
         return (
-            node.name, node.address, me["activity"] or "running", ", ".join(others) or "nobody", str(len(status["sources"])),
+            node.name, node.address, me["activity"] or "running", seen, str(len(status["sources"])),
             f"{me['stored_count']} of {me['wanted_count']}", cable, status["sentence"],
         )  # fmt: skip
 
@@ -204,6 +207,16 @@ class Console:
         if not ends_line:
             self._write("\n")
         return self._nodes.lan.wait(pid)
+
+
+def seen_words(others: set[str], everybody: set[str]) -> str:
+    """In as few words as there can be."""
+    lacking = everybody - others
+    if not others:
+        return "nobody"
+    if len(others) > SEEN_LISTED_MAX and len(lacking) < len(others):
+        return f"all but {', '.join(sorted(lacking))}" if lacking else "all others"
+    return ", ".join(sorted(others))
 
 
 def _cable(faults: dict[str, Any], nodes: LanNodes) -> str:
