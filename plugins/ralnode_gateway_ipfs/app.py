@@ -112,4 +112,4 @@ class App:
     async def _in_form(self, asked: Asked, local_only: bool) -> Answer:
         if asked.form in (Form.RAW, Form.CAR):
             return await answer_trustless(self._node, asked, local_only=local_only)
-        return await answer_path(self._node, asked, local_only=local_only)
+        return await answer_path(self._node, asked, local_only=local_only, converts=self._options.convert)

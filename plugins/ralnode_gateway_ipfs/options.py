@@ -15,6 +15,8 @@ class IpfsOptions:
     """Listen on all addresses, for other machines of the LAN; the other nodes tell IPFS tools of it."""
     no_fetch: bool = False
     """Serve only blocks that this node holds; never ask the other nodes for them."""
+    convert: bool = False
+    """Give IPLD documents and UnixFS nodes as DAG-JSON or DAG-CBOR to whoever asks for it; else that is 406 (IPIP-524)."""
     connections_max: int = 128
     """For each of the two ports."""
     requests_max: int = 32

@@ -3,6 +3,7 @@ have a file of their own."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from ralnode.dag.errors import DagError, PathError
 from ralnode.dag.path import Resolved, read_node, resolve
 from ralnode.dag.trustless import IMMUTABLE, GatewayError
 from ralnode.dag.unixfs import Kind
+from ralnode_gateway_ipfs import codecs
 from ralnode_gateway_ipfs.answer import HEADER_CHARS_MAX, Answer, begin, disposition, refusal
 from ralnode_gateway_ipfs.asked import Asked, Form, escape_path
 from ralnode_gateway_ipfs.blocks import View
@@ -29,15 +31,19 @@ _DOCUMENTS: Final[Mapping[int, tuple[str, tuple[Form, ...]]]] = {
     0x0200: ("application/json", (Form.JSON,)),
     0x51: ("application/cbor", (Form.CBOR,)),
 }
-"""Codec -> its media type, and what may be asked for to get it. Nothing is converted (IPIP-524)."""
+"""Codec -> its media type, and what may be asked for to get it as it is (IPIP-524)."""
+_TARGETS: Final[Mapping[Form, int]] = {Form.DAG_JSON: codecs.JSON, Form.DAG_CBOR: codecs.CBOR}
+_CONVERTED: Final = (cids.RAW, cids.DAG_PB, codecs.JSON, codecs.CBOR)
 
 
-async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool) -> Answer:
-    """Raises GatewayError, UnavailableError, DagError."""
+async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool, converts: bool) -> Answer:
+    """`converts`: from codec to codec, where asked. Raises GatewayError, UnavailableError, DagError."""
     view = View(node, asked.root, local_only=local_only)
     roots = await resolve_path(view, asked.root, asked.names)
     headers = _headers(asked, roots)
     codec = cids.codec_of(roots[-1])
+    if converts and codec in _CONVERTED and asked.form in _TARGETS and _TARGETS[asked.form] != codec:
+        return await _converted(view, asked, roots[-1], headers)
     if codec not in (cids.RAW, cids.DAG_PB):
         return await _document(view, asked, roots[-1], headers)
     if asked.form in (Form.DAG_JSON, Form.DAG_CBOR):
@@ -114,6 +120,24 @@ async def _tar(view: View, asked: Asked, found: Resolved, headers: dict[str, str
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
     return await begin(headers, write_tar(view, found))
+
+
+async def _converted(view: View, asked: Asked, cid: bytes, headers: dict[str, str]) -> Answer:
+    form = asked.form
+    headers.update(
+        {"etag": f'"{cids.to_text(cid)}.{form.value}"', "content-type": f"application/vnd.ipld.{form.value}"}
+    )
+    is_shown = form is Form.DAG_JSON and asked.query.get("download") != "true"
+    name = asked.query.get("filename") or f"{cids.to_text(cid)}.{form.value.removeprefix('dag-')}"
+    headers["content-disposition"] = disposition("inline" if is_shown else "attachment", name)
+    if asked.has_tag(headers["etag"]):
+        return Answer(304, headers)
+    try:
+        block = await view.one(cids.to_key(cid))
+    except UnavailableError as error:
+        raise GatewayError(404, str(error)) from None
+    made = await asyncio.to_thread(codecs.convert, cids.codec_of(cid), block, _TARGETS[form])
+    return ranged(asked, headers, made)
 
 
 async def _document(view: View, asked: Asked, cid: bytes, headers: dict[str, str]) -> Answer:
