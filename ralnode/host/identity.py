@@ -86,19 +86,37 @@ class NodeIdentity:
         return context
 
 
-def open_identity(data_dir: Path, secret: bytes | None = None) -> NodeIdentity:
+def open_identity(data_dir: Path, secret: bytes | None = None, *, joins: bool = True) -> NodeIdentity:
     """Loads this node's key and secret, and makes what is missing: on the first start a key, and, when no `secret` is
     given (from a credential or the configuration) and none is stored, a secret that founds a new cluster.
 
-    Raises ConfigError when the secret given is not the one that this node was stored with, or a file is damaged or open
-    to other users; LocalError when the data directory cannot be used. Nothing that exists is ever overwritten.
+    A node that has a key and no secret is a member by a secret from outside, and founds nothing: without that secret it
+    can only be opened to look after its store (`joins` false).
+
+    Raises ConfigError when the secret given is not the one that this node was stored with or is missing, or a file is
+    damaged or open to other users; LocalError when the data directory cannot be used. Nothing that exists is ever
+    overwritten.
     """
     found = secretfile.read_secret(data_dir / SECRET_FILE, SECRET_BYTES)
-    if secret is None:
+    raw = secretfile.read_secret(data_dir / KEY_FILE, _KEY_BYTES)
+    if secret is None and found is None and raw is not None:
+        secret = _secret_from_outside(data_dir, joins=joins)
+    elif secret is None:
         secret = found or _create(data_dir / SECRET_FILE, SECRET_BYTES)
     _check_secret(data_dir, secret, found)
-    raw = secretfile.read_secret(data_dir / KEY_FILE, _KEY_BYTES) or _create(data_dir / KEY_FILE, _KEY_BYTES)
+    raw = raw or _create(data_dir / KEY_FILE, _KEY_BYTES)
     return NodeIdentity(Ed25519PrivateKey.from_private_bytes(raw), secret, data_dir)
+
+
+def _secret_from_outside(data_dir: Path, *, joins: bool) -> bytes:
+    """One that nobody else has, for a node that will talk to nobody; refused for one that would."""
+    if not joins:
+        return os.urandom(SECRET_BYTES)
+    raise ConfigError(
+        f"the node in {data_dir} is a member of a cluster whose secret was given from outside (--join, the configuration, a "
+        "credential), and now it is not given. Nothing was changed. Give it again, or keep it here for good with: "
+        "ralnode join CODE"
+    )
 
 
 def store_secret(data_dir: Path, secret: bytes) -> None:

@@ -21,7 +21,7 @@ async def rebuild_index(
     starting meanwhile; raises UnavailableError when one is running. Nothing but the index is changed."""
     assert config.node.data_dir is not None, "config.load fills it in"
     with DataDir(config.node.data_dir) as data:
-        identity = open_identity(data.path)
+        identity = open_identity(data.path, joins=False)
         settings = settings_of(config.node, data.path, data.declared_capacity(config.node.capacity_bytes), ())
         roles = build_roles(choose(plugins, config), config, settings, identity, Facade(), data.next_boot_nonce())
         try:

@@ -27,7 +27,7 @@ async def store_alone(
     assert config.node.data_dir is not None, "config.load fills it in"
     with DataDir(config.node.data_dir) as data:
         code = find_join_code(config.node, environ)
-        identity = open_identity(data.path, code.secret if code else None)
+        identity = open_identity(data.path, code.secret if code else None, joins=False)
         settings = settings_of(config.node, data.path, data.declared_capacity(config.node.capacity_bytes), ())
         context = Context(settings, identity, Facade(), logger("storage"), random.Random(0), data.next_boot_nonce())
         storage: Storage = build_one(choose(plugins, config).one("storage"), config, context)

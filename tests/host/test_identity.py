@@ -216,3 +216,15 @@ def test_fake_identities_are_equal_by_name_and_have_no_tls() -> None:
     assert FakeIdentity("a").id == FakeIdentity("a").id != FakeIdentity("b").id
     with pytest.raises(LocalError):
         FakeIdentity("a").client_tls()
+
+
+def test_a_member_by_a_secret_from_outside_founds_no_cluster_when_it_is_left_out(tmp_path: Path) -> None:
+    secret = b"s" * 32
+    me = open_identity(tmp_path, secret).id
+    with pytest.raises(ConfigError, match="ralnode join"):
+        open_identity(tmp_path)
+    assert open_identity(tmp_path, joins=False).id == me, "its store can be looked after"
+    assert not (tmp_path / SECRET_FILE).exists()
+    assert open_identity(tmp_path, secret).id == me
+    store_secret(tmp_path, secret)
+    assert open_identity(tmp_path).id == me
