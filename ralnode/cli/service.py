@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,15 +12,17 @@ from typing import Final
 from ralnode.api import LocalError
 
 UNIT: Final = "ralnode.service"
-SERVICE_DATA_DIR: Final = Path("/var/lib/ralnode")
+_OVERRIDES: Final = ("RALNODE_CONFIG", "RALNODE_DATA_DIR", "RALNODE_SOCKET", "STATE_DIRECTORY")
+"""With one of these a command means another node than the service's."""
+
 _SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 _START_SECONDS_MAX: Final = 100.0
 
 
-def start(folder: Path) -> bool:
-    """Starts the service anew if it is this machine's and works in this folder; False when there is none, or this user may
-    not. Raises LocalError when it does not come up."""
-    if os.geteuid() != 0 or folder != SERVICE_DATA_DIR or not _SYSTEMD_RUNS.is_dir():
+def start(environ: Mapping[str, str]) -> bool:
+    """Starts the service anew with what was just changed; False when there is none, when this user may not, or when the
+    environment names another node. Raises LocalError when it does not come up."""
+    if os.geteuid() != 0 or any(environ.get(name) for name in _OVERRIDES) or not _SYSTEMD_RUNS.is_dir():
         return False
     if _systemctl("cat", UNIT).returncode:
         return False

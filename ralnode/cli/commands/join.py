@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ def command(
     found: JoinCode = load("ralnode.host.joincode", "JoinCode").decode(code)
     folder = data_dir(ctx)
     state = _join(ctx, found, folder)
-    if state == "stored" and run is not True and load("ralnode.cli.service", "start")(folder):
+    is_usual = global_options(ctx).config is None and global_options(ctx).socket is None
+    if state == "stored" and run is not True and is_usual and load("ralnode.cli.service", "start")(os.environ):
         state = "started"
     show(ctx, Joined(state, str(folder), tuple(map(str, found.addresses))), _shown)
     at_terminal = sys.stdout.isatty() and not global_options(ctx).json
