@@ -46,6 +46,7 @@ class Admission:
         self._ledger = parts.ledger
         self._home = parts.home
         self._threads = parts.threads
+        self._free_bytes_then = 0
 
     async def admit(self, batch: Sequence[Entry], written: Sequence[Container[BlockKey]]) -> bool:
         """Leaves in each put what is new. `written` are the blocks of earlier batches that are not committed yet: while
@@ -53,12 +54,20 @@ class Admission:
         Without any, the changes that there is no room for fail."""
         await self._choose_fresh(batch, written)
         if any(_takes_room(entry.change) for entry in batch):
-            free_bytes, _ = await self._threads.write(self._home.free_bytes)
+            free_bytes = await self._free_bytes(is_fresh=not written)
             if written and not self._has_room_for_all(batch, free_bytes):
                 return False
             if not written:
                 self._refuse_too_much(batch, free_bytes)
         return True
+
+    async def _free_bytes(self, *, is_fresh: bool) -> int:
+        """What was measured here or by a commit, whichever is less, is as good as new while a commit is at most one group
+        away: what came since is in flight."""
+        if is_fresh:
+            self._free_bytes_then, _ = await self._threads.write(self._home.free_bytes)
+            return self._free_bytes_then
+        return min(self._free_bytes_then, self._ledger.disk_free_bytes)
 
     def settle(self, group: Sequence[Entry]) -> None:
         """What was in flight is now used, or was not stored. May be called again."""

@@ -6,7 +6,7 @@ and both before anything that removes or moves: what a put was told about held b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ralnode.api import Block, BlockKey, FileSlice, StorageError
@@ -56,13 +56,19 @@ class PutBlocks(Change):
 
     rank = 0
 
-    def __init__(self, offered: Sequence[Block], reservation: Reservation | None) -> None:
+    def __init__(
+        self,
+        offered: Sequence[Block],
+        reservation: Reservation | None,
+        written: Callable[[], None] | None = None,
+    ) -> None:
         self.offered = offered
         self.reservation = reservation
         self.linked: dict[BlockKey, Place] = {}
         self.size_bytes = sum(len(block.data) for block in offered)
         self._keys: Sequence[BlockKey] = ()
         self._row_count = len(offered)
+        self._written = written
 
     @property
     def row_count(self) -> int:
@@ -77,6 +83,8 @@ class PutBlocks(Change):
         """The content is written: only the keys are needed from now on."""
         self._keys = [block.key for block in self.blocks]
         self.offered = self.blocks = ()
+        if self._written is not None:
+            self._written()
 
     async def apply(self, transaction: Transaction) -> None:
         await transaction.own(self._keys, [self.linked[key] for key in self._keys if key in self.linked])

@@ -5,6 +5,7 @@ It works beside the writing of the next group, and handles no failure: the write
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,8 +107,11 @@ class Committer:
         """What a commit has made of the files. It is done; failing to measure it does not undo it."""
         ledger = self._ledger
         try:
-            ledger.index_bytes = await self._index.page_count() * PAGE_BYTES
-            wal_bytes, free_bytes, total_bytes = await self._threads.sync(self._home.measure)
+            page_count, measured = await asyncio.gather(
+                self._index.page_count(), self._threads.sync(self._home.measure)
+            )
+            ledger.index_bytes = page_count * PAGE_BYTES
+            wal_bytes, free_bytes, total_bytes = measured
             ledger.wal_bytes = max(ledger.wal_bytes, wal_bytes)
             ledger.disk_free_bytes, ledger.disk_total_bytes = free_bytes, total_bytes
         except (OSError, StorageError):

@@ -17,12 +17,11 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _VECTOR_MAX: Final = 1024
 """IOV_MAX of Linux."""
-_WRITE_BYTES: Final = 1 << (19 + 2)
-"""Handed to the kernel at a time; it begins to write them out while the next are copied."""
+_WRITE_BYTES: Final = 1 << 20
+"""Handed to the kernel at a time. From 2 MiB on ext4 takes twice the processor time per byte (Linux 6.18, large folios)."""
 
 _KEEP_SIZE: Final = 1
 _PUNCH_HOLE: Final = 2
-_SYNC_FILE_RANGE_WRITE: Final = 2
 
 
 def _libc_call(name: str, *types: type) -> Callable[..., int] | None:
@@ -33,9 +32,6 @@ def _libc_call(name: str, *types: type) -> Callable[..., int] | None:
 
 
 _fallocate: Final = _libc_call("fallocate64", ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
-_sync_file_range: Final = _libc_call(
-    "sync_file_range", ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint
-)
 
 
 class Stamp(NamedTuple):
@@ -66,8 +62,6 @@ class Disk:
         while start < len(buffers):
             stop, size_bytes = _vector(buffers, start)
             self._write_vector(descriptor, buffers[start:stop], offset, size_bytes)
-            if _sync_file_range is not None:
-                _sync_file_range(descriptor, offset, size_bytes, _SYNC_FILE_RANGE_WRITE)
             offset += size_bytes
             start = stop
         return offset

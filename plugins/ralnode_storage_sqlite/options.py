@@ -11,8 +11,8 @@ from ralnode.api.limits import GIB, MIB
 class SqliteOptions:
     segment_bytes: int = GIB
     """A segment is closed when the next record would make it longer. A small capacity makes it smaller."""
-    group_bytes: int = 32 * MIB
-    """Blocks made durable by one fsync and one commit."""
+    group_bytes: int = 64 * MIB
+    """Blocks made durable by one fsync and one commit, at most. As many more may be written meanwhile."""
     group_milliseconds: int = 0
     """How long an idle writer lets the first block of a group wait for company, at most 50. While it is busy, blocks
     gather anyway, so waiting only helps many tiny puts on a disk with a slow fsync."""

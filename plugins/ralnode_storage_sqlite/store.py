@@ -99,16 +99,19 @@ class SqliteStorage:
 
     # --- writing
 
-    async def put(self, blocks: Sequence[Block], reservation: Reservation | None = None) -> None:
+    async def put(
+        self,
+        blocks: Sequence[Block],
+        reservation: Reservation | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> None:
         assert reservation is None or isinstance(reservation, room.Reservation), "a reservation of another store"
         if max((len(block.data) for block in blocks), default=0) > BLOCK_BYTES_MAX:
             raise StorageError(f"cannot store a block of more than {BLOCK_BYTES_MAX} B. Nothing was stored.")
         if sum(len(block.data) for block in blocks) > UNACKNOWLEDGED_BYTES_MAX:
             raise StorageError(f"cannot store more than {UNACKNOWLEDGED_BYTES_MAX} B at once. Nothing was stored.")
         if blocks:
-            change = PutBlocks(blocks, reservation)
-            del blocks  # the writer lets go of the content once it is written
-            await self._open.writer.submit(change)
+            await self._open.writer.submit(PutBlocks(blocks, reservation, written))
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:
         await self._open.linking.link(path, slices)

@@ -152,16 +152,19 @@ class Transaction:
 
     async def _write_counts(self) -> None:
         for segment, change in self.delta.segments.items():
+            changes = (change.live_count, change.live_bytes, change.punched_bytes)
             if change.end is not None:
                 await self.rows(
-                    "INSERT INTO segments VALUES(?, ?, 0, 0, 0) ON CONFLICT(id) DO UPDATE SET end = excluded.end",
-                    (segment, change.end),
+                    "INSERT INTO segments VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO UPDATE SET end = excluded.end,"
+                    " live_count = live_count + ?3, live_bytes = live_bytes + ?4, punched_bytes = punched_bytes + ?5",
+                    (segment, change.end, *changes),
                 )
-            await self.rows(
-                "UPDATE segments SET live_count = live_count + ?, live_bytes = live_bytes + ?,"
-                " punched_bytes = punched_bytes + ? WHERE id = ?",
-                (change.live_count, change.live_bytes, change.punched_bytes, segment),
-            )
+            else:
+                await self.rows(
+                    "UPDATE segments SET live_count = live_count + ?, live_bytes = live_bytes + ?,"
+                    " punched_bytes = punched_bytes + ? WHERE id = ?",
+                    (*changes, segment),
+                )
         if self.delta.linked_count or self.delta.linked_bytes:
             sql = "UPDATE meta SET value = value + ? WHERE name = ?"
             await self.rows(sql, (self.delta.linked_count, "linked_count"))

@@ -27,7 +27,7 @@ from ralnode_storage_sqlite.segments import UNACKNOWLEDGED_BYTES_MAX, Layout, No
 _WAITING_MAX: Final = 1024
 """Changes submitted and not begun; further callers wait to submit theirs."""
 _WAIT_MILLISECONDS_MAX: Final = 50
-_BATCH_BYTES: Final = 8 * MIB
+_BATCH_BYTES: Final = 16 * MIB
 """Written at a stretch; a commit that has ended meanwhile waits for no more than this."""
 _PUT_RANK: Final = PutBlocks.rank
 

@@ -221,7 +221,12 @@ class MemoryStorage:
 
     # --- writing
 
-    async def put(self, blocks: Sequence[Block], reservation: Reservation | None = None) -> None:
+    async def put(
+        self,
+        blocks: Sequence[Block],
+        reservation: Reservation | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> None:
         assert reservation is None or isinstance(reservation, MemoryReservation), "a reservation of another store"
         self._check_writable(f"store {len(blocks)} blocks")
         if self.faults.next_put is not None:
@@ -236,6 +241,8 @@ class MemoryStorage:
             self._change(self._links, key, None)
             self._change(self._blocks, key, bytes(data))
         self.used_bytes += size_bytes
+        if written is not None:
+            written()
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:
         self._check_writable(f"link {path}")

@@ -60,6 +60,18 @@ class StorageContract(StorageQuotaContract, StorageCareContract):
         await store.put([])
         assert store.usage().block_count == 0
 
+    async def test_a_put_says_when_it_needs_the_content_no_longer(self, store: Storage) -> None:
+        """The caller then empties its list, and what is stored is whole all the same."""
+        blocks = make_blocks(6)
+        puts = []
+        for start in range(0, 6, 2):
+            group = blocks[start : start + 2]
+            puts.append(store.put(group, None, group.clear))
+        await asyncio.gather(*puts)
+        await store.put(known := list(blocks), None, known.clear)
+        assert known == []
+        assert await store.get_many([block.key for block in blocks]) == [block.data for block in blocks]
+
     async def test_a_block_already_owned_is_skipped(self, store: Storage) -> None:
         blocks = make_blocks(4)
         await store.put(blocks)

@@ -44,9 +44,17 @@ class Storage(Protocol):
         """Sets bytes aside. Raises StorageFullError, nothing changed."""
         ...
 
-    async def put(self, blocks: Sequence[Block], reservation: Reservation | None = None) -> None:
+    async def put(
+        self,
+        blocks: Sequence[Block],
+        reservation: Reservation | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> None:
         """Stores blocks that the caller has verified; on return they are durable. All or nothing; a block already owned
-        is skipped, a linked one becomes owned. Raises StorageFullError before anything is written."""
+        is skipped, a linked one becomes owned. Raises StorageFullError before anything is written.
+
+        `written` is called on the event loop once `blocks` will not be looked at again, which may be long before they are
+        durable: a caller that keeps several puts under way may let go of the content then."""
         ...
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:

@@ -25,7 +25,7 @@ from ralnode.host.ingest.storing import Storing
 
 T = TypeVar("T")
 
-_JOBS_AHEAD: Final = 3
+_JOBS_AHEAD: Final = 5
 """Hashed and not yet part of the DAG; with those in storing.py about 40 MiB of content."""
 
 

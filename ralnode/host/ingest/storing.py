@@ -13,6 +13,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +26,11 @@ from ralnode.host.ingest.localtree import stamp_of
 
 _GROUP_BYTES: Final = 8 * MIB
 """Handed to the store at a time; what has come together there shares an fsync and a commit."""
-_GROUPS_MAX: Final = 4
-"""Under way at once: half of it is written while half is synced. With the group that is gathered, the jobs that are being
-hashed and what malloc does not give back at once, it stays within the 64 MiB that an add may use."""
+_UNWRITTEN_MAX: Final = 3
+"""Groups whose content is in memory. With the one that is gathered and the jobs that are being hashed it stays within the
+64 MiB that an add may use, with what malloc does not give back at once."""
+_GROUPS_MAX: Final = 16
+"""Groups not durable yet: content that is written waits for its sync without taking memory."""
 _GROUP_ITEMS: Final = 2048
 """Small files."""
 _WAIT_SECONDS: Final = 1.0
@@ -57,6 +60,7 @@ class Storing:
         self._stored: list[Output] = []
         """Durable, not noted yet."""
         self._running: deque[asyncio.Task[None]] = deque()
+        self._unwritten: deque[asyncio.Event] = deque()
 
     async def __aenter__(self) -> Storing:
         return self
@@ -84,39 +88,60 @@ class Storing:
 
     async def _begin(self) -> None:
         await self._settle(_GROUPS_MAX - 1)
+        await self._let_go(_UNWRITTEN_MAX - 1)
         group, self._gathered = self._gathered, []
         self._gathered_bytes = self._gathered_items = 0
         self._begun_at = time.monotonic()
-        notes = await self._notes()
+        notes, written = await self._notes(), asyncio.Event()
         before = self._running[-1] if self._running else None
-        self._running.append(asyncio.create_task(self._store(group, notes, before), name="store content"))
+        self._unwritten.append(written)
+        self._running.append(asyncio.create_task(self._store(group, notes, before, written), name="store content"))
 
     async def _settle(self, left_count: int) -> None:
         """Waits for the oldest until so many are under way."""
-        while len(self._running) > left_count:
+        while self._running and (len(self._running) > left_count or self._running[0].done()):
             await self._running[0]
             self._running.popleft()
 
+    async def _let_go(self, left_count: int) -> None:
+        """Waits for the oldest until so many are in memory."""
+        while len(self._unwritten) > left_count:
+            await self._unwritten[0].wait()
+            self._unwritten.popleft()
+
     async def _store(
-        self, outputs: list[Output], notes: Mapping[bytes, bytes | None], before: asyncio.Task[None] | None
+        self,
+        outputs: list[Output],
+        notes: Mapping[bytes, bytes | None],
+        before: asyncio.Task[None] | None,
+        written: asyncio.Event,
     ) -> None:
         """All is handed to the store at once; notes on what is durable already go first. It is done when those before
         are, so that nothing is noted while something before it is missing."""
         runs = [run for output in outputs for run in output.runs]
-        await _all(*self._puts(outputs, notes), self._link(runs))
+        saving = [self._storage.save_state(notes)] if notes else []
+        try:
+            await _all(*saving, *self._puts(outputs, written), self._link(runs))
+        finally:
+            written.set()
         if before is not None:
             await before
         self._stored += outputs
         for output in outputs:
             self._done(output)
 
-    def _puts(self, outputs: Sequence[Output], notes: Mapping[bytes, bytes | None]) -> list[Coroutine[Any, Any, None]]:
-        """Nobody but these holds the blocks any more, so that their memory is free once the store has written them."""
-        blocks = [block for output in outputs for block in output.blocks]
+    def _puts(self, outputs: Sequence[Output], written: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        """Nobody but these holds the blocks any more, and they forget them once the store has written them."""
+        groups = list(_groups([block for output in outputs for block in output.blocks]))
         for output in outputs:
             output.blocks.clear()
-        work = [self._storage.save_state(notes)] if notes else []
-        return work + [self._storage.put(group, self._reservation) for group in _groups(blocks)]
+
+        def let_go(group: list[Block]) -> None:
+            group.clear()
+            if not any(groups):
+                written.set()
+
+        return [self._storage.put(group, self._reservation, partial(let_go, group)) for group in groups]
 
     async def _notes(self) -> Mapping[bytes, bytes | None]:
         stored, self._stored = self._stored, []

@@ -58,8 +58,13 @@ class TimedStorage:
 
         await self._storage.open(lost)
 
-    async def put(self, blocks: Sequence[Block], reservation: Reservation | None = None) -> None:
-        await self._commits.timed("put", self._storage.put(blocks, reservation))
+    async def put(
+        self,
+        blocks: Sequence[Block],
+        reservation: Reservation | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> None:
+        await self._commits.timed("put", self._storage.put(blocks, reservation, written))
 
     async def link(self, path: Path, slices: Sequence[FileSlice]) -> None:
         await self._commits.timed("link", self._storage.link(path, slices))

@@ -230,9 +230,9 @@ class Meddling(MemoryStorage):
 
     meddle = staticmethod(lambda: None)
 
-    async def put(self, blocks, reservation=None) -> None:  # type: ignore[no-untyped-def]
+    async def put(self, blocks, reservation=None, written=None) -> None:  # type: ignore[no-untyped-def]
         self.meddle()
-        await super().put(blocks, reservation)
+        await super().put(blocks, reservation, written)
 
     async def link(self, path, slices) -> None:  # type: ignore[no-untyped-def]
         self.meddle()
@@ -286,11 +286,11 @@ class Stuck(MemoryStorage):
         self.asked = asyncio.Event()
         self.waiting_bytes = 0
 
-    async def put(self, blocks, reservation=None) -> None:  # type: ignore[no-untyped-def]
+    async def put(self, blocks, reservation=None, written=None) -> None:  # type: ignore[no-untyped-def]
         self.waiting_bytes += sum(len(block.data) for block in blocks)
         self.asked.set()
         await self.go.wait()
-        await super().put(blocks, reservation)
+        await super().put(blocks, reservation, written)
 
 
 async def test_slow_disk_stops_the_reading(make_bench) -> None:

@@ -25,9 +25,9 @@ class Breaking(MemoryStorage):
 
     left_bytes: int | None = None
 
-    async def put(self, blocks, reservation=None) -> None:  # type: ignore[no-untyped-def]
+    async def put(self, blocks, reservation=None, written=None) -> None:  # type: ignore[no-untyped-def]
         self._use(sum(len(block.data) for block in blocks))
-        await super().put(blocks, reservation)
+        await super().put(blocks, reservation, written)
 
     async def link(self, path, slices) -> None:  # type: ignore[no-untyped-def]
         self._use(sum(piece.length for piece in slices))

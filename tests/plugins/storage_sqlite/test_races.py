@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ralnode.api import FileSlice, Held
+from ralnode.api import FileSlice, Held, StorageError, StorageFullError
 from ralnode.testing.store_under_test import keys_of, make_block, make_blocks, write_file
 from ralnode_storage_sqlite.changes import DeleteBlocks, LinkFile, PutBlocks
 from ralnode_storage_sqlite.disk import Disk
@@ -102,6 +103,77 @@ async def test_reads_do_not_wait_for_writes(open_store: Open) -> None:
     disk.go_on.set()
     await writing
     assert await store.get_many(keys_of(blocks)) == [block.data for block in blocks]
+
+
+async def test_the_next_put_is_written_while_one_is_synced_and_acknowledged_after_its_own(open_store: Open) -> None:
+    disk = PausedDisk()
+    store = await open_store(disk=disk)
+    first, second, repeated = make_block(1, 50_000), make_block(2, 50_000), asyncio.Event()
+    written = asyncio.Event()
+    disk.hold("sync")
+    puts = [asyncio.create_task(store.put([first]))]
+    await disk.is_reached()
+    puts.append(asyncio.create_task(store.put([second], None, written.set)))
+    puts.append(asyncio.create_task(store.put([first], None, repeated.set)))
+    await written.wait()
+    await repeated.wait()
+    deleting = asyncio.create_task(store.delete([second.key]))
+    assert await store.held([first.key, second.key]) == [Held.NO] * 2, "nothing is held before it is durable"
+    assert not any(task.done() for task in (*puts, deleting)), "nor acknowledged, not even what was written already"
+    disk.go_on.set()
+    await asyncio.gather(*puts)
+    assert await deleting == 1, "a deletion waits for what came before it"
+    assert await store.held([first.key, second.key]) == [Held.OWNED, Held.NO]
+
+
+async def test_what_was_written_while_a_sync_failed_is_not_acknowledged(open_store: Open, tmp_path: Path) -> None:
+    class Failing(PausedDisk):
+        def sync(self, descriptor: int) -> None:
+            if self.holds == "sync":
+                self._pause("sync")
+                raise OSError(errno.EIO, "broken")
+            super().sync(descriptor)
+
+    disk = Failing()
+    store = await open_store(disk=disk)
+    kept, first, second = make_blocks(3, 50_000)
+    await store.put([kept])
+    size_bytes = next((tmp_path / "store/segments").glob("*.car")).stat().st_size
+    written = asyncio.Event()
+    disk.hold("sync")
+    puts = [asyncio.create_task(store.put([first]))]
+    await disk.is_reached()
+    puts.append(asyncio.create_task(store.put([second], None, written.set)))
+    await written.wait()
+    disk.go_on.set()
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert await store.held(keys_of([kept, first, second])) == [Held.OWNED, Held.NO, Held.NO]
+    await store.close()
+    again = await open_store()
+    assert await again.held(keys_of([kept, first, second])) == [Held.OWNED, Held.NO, Held.NO]
+    assert next((tmp_path / "store/segments").glob("*.car")).stat().st_size == size_bytes
+
+
+async def test_a_full_disk_refuses_the_next_put_and_spares_the_one_that_is_synced(
+    open_store: Open, faulty_disk: Any
+) -> None:
+    gate = threading.Event()
+    sync = faulty_disk.sync
+    faulty_disk.sync = lambda descriptor: (gate.wait(10), sync(descriptor))
+    store = await open_store(disk=faulty_disk, segment_bytes=100_000)
+    first, *more = make_blocks(4, 60_000)
+    written = asyncio.Event()
+    putting = asyncio.create_task(store.put([first], None, written.set))
+    await written.wait()
+    faulty_disk.fail("write", errno.ENOSPC, after=1)
+    with pytest.raises(StorageFullError):
+        await store.put(more[:2])
+    assert not putting.done()
+    gate.set()
+    await putting
+    await store.put(more)
+    assert await store.get_many(keys_of([first, *more])) == [block.data for block in [first, *more]]
 
 
 async def test_puts_that_come_while_one_is_written_share_one_sync(open_store: Open, faulty_disk: Any) -> None:
