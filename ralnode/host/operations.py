@@ -176,7 +176,9 @@ class Operations:
 
     def config_rows(self) -> ConfigAnswer:
         config = self._setup.config
-        rows = tuple(ConfigRow(key, shown(value), origin) for key, value, origin in effective(config, self._setup.chosen))
+        rows = tuple(
+            ConfigRow(key, shown(value), origin) for key, value, origin in effective(config, self._setup.chosen)
+        )
         return ConfigAnswer(rows, str(config.path or ""), config.warnings)
 
     def join_code(self) -> str:
