@@ -34,7 +34,7 @@ WORDS: Final = (
     Word("ls", "List what the cluster keeps, or what a folder of it contains.", FILES),
     Word("rm", "Remove a source from the cluster, on every node.", FILES),
     Word("sources", "List the sources; write or import a sources.json.", FILES),
-    Word("export", "Write a source as a CAR file.", FILES),
+    Word("export", "Write a source, or all of them, as a CAR file.", FILES),
     Word("import", "Add what a CAR file contains.", FILES),
     Word("cid", "Print the CID of a file or folder; no node is needed.", FILES),
     Word("status", "Show whether everything is safe, and each node and source.", CLUSTER),
