@@ -36,8 +36,11 @@ class Uploading:
         ]
 
     async def offset(self, request: Request) -> Response:
-        """How much is here of an upload that was cut off."""
-        return as_json({"offset": await self._node.resume_offset(_content(request.query_params))})
+        """How much is here of an upload that was cut off, and why it would be refused: asked before the bytes are sent, since
+        a browser that is cut off while it sends shows no reason."""
+        content = _content(request.query_params)
+        offset = await self._node.resume_offset(content)
+        return as_json({"offset": offset, "refusal": await self._refusal(content, offset)})
 
     async def put(self, request: Request) -> Response:
         """The bytes from `offset` on."""
@@ -94,6 +97,20 @@ class Uploading:
         if who.session is not None:
             who.session.tell("info", f"Added {added['name']} ({size(int(added['size_bytes']))}).")
         return go_to(back)
+
+    async def _refusal(self, content: Content, offset: int) -> str:
+        """Empty when there seems to be room; the store has the last word."""
+        usage = await self._node.command("capacity", {})
+        taken = int(usage["used_bytes"]) + int(usage["reserved_bytes"])
+        free_bytes = max(0, int(usage["capacity_bytes"]) - taken)
+        needed_bytes = content.size_bytes - offset
+        if needed_bytes <= free_bytes:
+            return ""
+        return (
+            f"{content.name} does not fit: it needs {size(needed_bytes)}, and {usage['node']} has {size(free_bytes)} free of "
+            f"the {size(int(usage['capacity_bytes']))} that it gives. Nothing was stored. Add it at another node's page, or "
+            "let this one give more."
+        )
 
     async def _add(self, who: Visitor, content: Content, pieces: AsyncIterator[bytes]) -> Mapping[str, Any]:
         if self._running >= UPLOADS_MAX:

@@ -173,7 +173,13 @@ class RecordingNode(ToldNode):
                     "moved_bytes": 5, "copies_min": 2, "unreachable_count": 0,
                 }  # fmt: skip
             case "capacity":
-                return {"node": who, "capacity_bytes": params.get("capacity_bytes", 10**12)}
+                known = {
+                    "node": who,
+                    "capacity_bytes": 10**12,
+                    "used_bytes": 10**12 - self.room_bytes,
+                    "reserved_bytes": 0,
+                }
+                return known | dict(params)
             case "rm":
                 return {"name": self._name_of(params["source"]), "size_bytes": 7}
             case "drain":

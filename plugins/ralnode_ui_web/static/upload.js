@@ -40,12 +40,15 @@
     return { state, bar };
   };
 
+  // What of it is here of an upload that was cut off, and why it would be refused: sending first would show no reason.
   const begun = async (file) => {
     try {
       const answer = await fetch(address(file, null), { headers: { Accept: "application/json" } });
-      return answer.ok ? Math.min(file.size, (await answer.json()).offset || 0) : 0;
+      if (!answer.ok) return { offset: 0, refusal: "" };
+      const { offset, refusal } = await answer.json();
+      return { offset: Math.min(file.size, offset || 0), refusal: refusal || "" };
     } catch {
-      return 0;
+      return { offset: 0, refusal: "" };
     }
   };
 
@@ -75,7 +78,8 @@
     busy = true;
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { file, shown } = next;
-      const problem = await send(file, await begun(file), shown);
+      const { offset, refusal } = await begun(file);
+      const problem = refusal || await send(file, offset, shown);
       shown.state.textContent = problem || size(file.size) + " added";
       shown.state.className = problem ? "failed" : "done";
       if (!problem) shown.bar.value = shown.bar.max;

@@ -129,6 +129,16 @@ async def test_what_does_not_fit_is_refused_with_its_reason_although_it_was_sent
     assert not web.node.added
 
 
+async def test_what_does_not_fit_can_be_known_before_it_is_sent(web: Web) -> None:
+    admin = await web.admin()
+    web.node.room_bytes = 1000
+    assert (await admin.get("/actions/upload?name=film&size=1000")).json == {"offset": 0, "refusal": ""}
+    refusal = (await admin.get("/actions/upload?name=film&size=1001")).json["refusal"]
+    assert "film does not fit: it needs 1.0 kB, and attic has 1.0 kB free" in refusal
+    web.node.partial[("film", 1500, 5_000_000)] = 600
+    assert (await admin.get("/actions/upload?name=film&size=1500&mtime_ms=5")).json == {"offset": 600, "refusal": ""}
+
+
 async def test_an_upload_that_was_cut_off_goes_on_where_it_stopped(web: Web) -> None:
     admin = await web.admin()
     web.node.partial[("film", len(DATA), 1_700_000_000_000_000_000)] = 262_144
