@@ -28,5 +28,5 @@
   const lost = document.querySelector(".lost");
   const say = (text) => { if (lost && lost.textContent !== text) lost.textContent = text; };
   document.addEventListener("htmx:sseOpen", () => say(""));
-  document.addEventListener("htmx:sseError", () => say("no connection to the node, trying again"));
+  document.addEventListener("htmx:sseError", () => say("not live: the connection is lost, or you were signed out"));
 })();
