@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
@@ -37,6 +38,7 @@ _STREAMS: Final = frozenset({"/dashboard/live"})
 """What must end when its session does."""
 
 _SAFE: Final = ("GET", "HEAD")
+_LOG: Final = logging.getLogger("ralnode.ui web")
 
 
 def needed_scope(method: str, path: str) -> str:
@@ -75,10 +77,18 @@ class Guard:
         except RalnodeError as error:
             trouble = trouble_of(error)
         if trouble is None:
-            await self._app(scope, passage.receive, passage.send)
+            await self._pass_on(request, passage)
         else:
             answer = self._replies.trouble(request, trouble) if isinstance(trouble, Trouble) else trouble
             await answer(scope, receive, passage.send)
+
+    async def _pass_on(self, request: Request, passage: _Passage) -> None:
+        """An answer that fails in the middle is cut off, so that nobody takes it for the whole; the log says why."""
+        try:
+            await self._app(request.scope, passage.receive, passage.send)
+        except (RalnodeError, OSError) as error:
+            _LOG.warning("the answer to %s was cut off: %s", request.url.path[:200], error)
+            raise
 
     async def _check(self, request: Request, passage: _Passage) -> Any:
         """None, or the answer to give instead."""

@@ -30,8 +30,8 @@ class Listener:
         self.port = 0
         self._tls: ssl.SSLContext | None = None
         self._config = uvicorn.Config(
-            app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
+            app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+            server_header=False, proxy_headers=False, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
         )  # fmt: skip
         self._state = ServerState()
         self._addresses: Counter[str] = Counter()

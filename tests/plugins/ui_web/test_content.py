@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import tarfile
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
 from page_client import FakeFile, FakeFolder, Web
 
+from ralnode.api import UnavailableError
 from ralnode.dag import cid
 from ralnode_ui_web.content import disposition, safe_name
 from ralnode_ui_web.ranges import Part, UnsatisfiableError, is_known, part_of
@@ -137,3 +140,19 @@ async def test_a_folder_comes_as_a_tar_without_what_leads_out_of_it(web: Web) ->
         assert names == ["", "a", "<img src=x onerror=alert(1)>", "in", "in/c"]
         inner = opened.extractfile(opened.getmembers()[-1])
         assert inner is not None and inner.read() == b"C" * 600
+
+
+class LostFile(FakeFile):
+    """Its second half is on a node that has gone."""
+
+    async def read(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        yield self.data[: self.size_bytes // 2]
+        raise UnavailableError("no live node has the rest")
+
+
+async def test_a_file_that_cannot_be_read_on_is_cut_off_and_never_taken_for_whole(web: Web) -> None:
+    web.node.things[f"/ipfs/{ROOT}"] = LostFile("film", DATA)
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        await web.client().get(f"/content/{ROOT}")
+    assert broken.value.partial == DATA[: len(DATA) // 2]
+    assert (await web.client().get("/healthz")).status == 200
