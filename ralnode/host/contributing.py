@@ -1,4 +1,6 @@
-"""Files that a plugin of this node brings as a stream (the page's uploads): stored first, then published."""
+"""What a plugin of this node brings: files as a stream (the page's uploads), DAGs to be pulled from a gateway (pins).
+Stored first, then published.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,12 @@ from typing import Any
 from ralnode.api import Content, UsageError
 from ralnode.dag import cid
 from ralnode.host.control.ports import ControlNode
-from ralnode.host.ingest import AddOptions, UploadFile
+from ralnode.host.ingest import Added, AddOptions, UploadFile
 from ralnode.host.ingest.ingest import uploaded_totals
 from ralnode.host.ingest.model import FILE, UploadEntry
+from ralnode.host.pulling import GatewayAddress, GatewayClient, Pull
 
-_COPIES_MAX = 32
+_COPIES_MAX = 16
 
 
 class Contributions:
@@ -35,6 +38,19 @@ class Contributions:
         )
         announced = uploaded_totals(content.size_bytes, 1, options.profile, content.offset)
         added = await self._node.ingest.add_tree(content.name, _one(entry), announced, options)
+        return await self._published(added)
+
+    async def pull(self, url: str, root: bytes, name: str) -> Mapping[str, Any]:
+        """See `NodeControl.pull`."""
+        client = GatewayClient(GatewayAddress.parse(url))
+        options = AddOptions(name, copies=self._node.default_copies)
+        work = Pull(self._node.storage, self._node.dag, client, options, lambda _progress: None)
+        try:
+            return await self._published(await work.run(root))
+        finally:
+            work.close()
+
+    async def _published(self, added: Added) -> Mapping[str, Any]:
         await self._node.publish(added.source, added.holding)
         source = added.source
         return {

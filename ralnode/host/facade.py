@@ -41,6 +41,7 @@ class Open:
     change_count: Callable[[], int]
     add: Callable[[Content, AsyncIterator[bytes]], Awaitable[Mapping[str, Any]]]
     resume_offset: Callable[[Content], Awaitable[int]]
+    pull: Callable[[str, bytes, str], Awaitable[Mapping[str, Any]]]
     say: Callable[[str, str], None]
 
 
@@ -122,6 +123,9 @@ class Facade:
 
     async def resume_offset(self, content: Content) -> int:
         return await self._node.resume_offset(content)
+
+    async def pull(self, url: str, cid: bytes, name: str) -> Mapping[str, Any]:
+        return await self._node.pull(url, cid, name)
 
     def note(self, level: str, text: str) -> None:
         self._node.say(level, text)

@@ -204,6 +204,7 @@ def _speaking_for(operations: Operations, works: Works) -> Open:
         change_count=lambda: works.shell.change_count,
         add=contributions.add,
         resume_offset=contributions.resume_offset,
+        pull=contributions.pull,
         say=operations.say,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -11,7 +12,7 @@ import interop_content
 import pytest
 from interop_content import Content
 from interop_kubo import Kubo
-from interop_pool import Pool, our_cids
+from interop_pool import Pool, SingleNode, our_cids
 from interop_tools import tool
 
 PROFILES = ("unixfs-v1-2025", "unixfs-v0-2015")
@@ -122,6 +123,31 @@ def test_what_kubo_exports_we_import(kubo: Kubo, pool: Pool, tmp_path: Path) -> 
     pool.run("import", tmp_path / "theirs.car", "--name", "from kubo")
     pool.run("get", "from kubo", "-o", tmp_path / "back", place=1)
     assert files_of(tmp_path / "back") == files_of(folder)
+
+
+def test_ipfs_pin_remote_to_our_node(kubo: Kubo, tmp_path: Path) -> None:
+    """What Kubo alone has is pulled from its gateway, and is readable here when Kubo no longer has it."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"picture {number}").write_bytes(Random(number).randbytes(700_000))
+    root = kubo("add", "--quieter", "--recursive", folder).strip()
+    with tempfile.TemporaryDirectory(prefix="ral-", dir="/tmp") as place:
+        port = int(kubo.gateway.rsplit(":", 1)[1])
+        with SingleNode(Path(place), pins_from=port) as node:
+            token = (node.data_dir / "pinning.token").read_text().strip()
+            kubo("pin", "remote", "service", "add", "nas", node.pins, token)
+            added = kubo("pin", "remote", "add", "--service=nas", "--name=album", root)
+            assert f"CID:    {root}" in added and "Status: pinned" in added
+            assert root in kubo("pin", "remote", "ls", "--service=nas")
+            stat = kubo("pin", "remote", "service", "ls", "--stat")
+            assert "0/0/1/0" in stat, stat
+            node.run("get", "album", "-o", tmp_path / "back")
+            assert files_of(tmp_path / "back") == files_of(folder)
+            kubo("pin", "remote", "rm", "--service=nas", "--name=album", "--force")
+            assert root not in kubo("pin", "remote", "ls", "--service=nas")
+            assert not node.status()["sources"]
+            kubo("pin", "remote", "service", "rm", "nas")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -152,10 +152,15 @@ class Pool:
 class SingleNode:
     """A node with a gateway, alone or with `friend`; it may be stopped and started again on the same data."""
 
-    def __init__(self, folder: Path, capacity_bytes: int = 500_000_000, friend: SingleNode | None = None) -> None:
+    def __init__(
+        self, folder: Path, capacity_bytes: int = 500_000_000, friend: SingleNode | None = None, pins_from: int = 0
+    ) -> None:
+        """`pins_from`: the node is a pinning service, too, for a Kubo whose gateway has this port."""
         self._folder = folder
         self._capacity_bytes = capacity_bytes
         self._friend = friend
+        self._pins_from = pins_from
+        self.pins = ""
         self._node: DemoNode | None = None
         self._code: str = friend._code if friend else JoinCode(secrets.token_bytes(32)).encode()
         self.data_dir = folder / "data"
@@ -176,11 +181,17 @@ class SingleNode:
         node = DemoNode("alone", self._folder / secrets.token_hex(4), self._capacity_bytes, ports)
         self._node, self._transport_port = node, ports.transport
         peers = f'"127.0.0.1:{self._friend._transport_port}"' if self._friend else ""
+        gateway = GATEWAY.format(port=port, tls_port=tls_port)
+        if self._pins_from:
+            pins_port = free_port()
+            self.pins = f"http://127.0.0.1:{pins_port}"
+            gateway = gateway.replace('["ipfs"]', '["ipfs", "pinning"]')
+            gateway += f"[gateway.pinning]\nport = {pins_port}\nclient_port = {self._pins_from}\n"
         node.start(
             CONFIG.format(
                 name="alone", group="alone", data=self.data_dir, sources="", capacity=node.capacity_bytes,
                 transport=ports.transport, gossip=ports.gossip, page=ports.page, peers=peers, code=self._code,
-                gateway=GATEWAY.format(port=port, tls_port=tls_port),
+                gateway=gateway,
             )
         )  # fmt: skip
         until(self._answers, 30, f"the node: {node.last_words()}")

@@ -84,6 +84,11 @@ class NodeControl(Protocol):
         """How many bytes of it, from its beginning, are here of an `add` that was cut off."""
         ...
 
+    async def pull(self, url: str, cid: bytes, name: str) -> Mapping[str, Any]:
+        """Adds the file or folder `cid` from the trustless gateway at `url`, verified; what has come when it fails stays,
+        and the next pull goes on from there. Answers as `add` does. Raises RalnodeError."""
+        ...
+
     def note(self, level: str, text: str) -> None:
         """A line for the event log; `level` is info, warning or error."""
         ...
