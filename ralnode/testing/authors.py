@@ -8,6 +8,7 @@ from typing import Final
 
 from ralnode.api import Instant, NodeInfo, Source
 from ralnode.core.catalogue import Catalogue
+from ralnode.core.deltas import Digest
 from ralnode.core.sync import SyncBody, decode_sync, encode_sync
 from ralnode.core.updates import Documents, Merged
 from ralnode.testing.clock import START_UNIX_MS
@@ -70,9 +71,14 @@ class Author:
     def names(self) -> list[str]:
         return sorted(source.name for source in self.catalogue.sources())
 
+    def digest_of(self, peer: Author) -> Digest:
+        """The peer's digest, as an exchange brings it here."""
+        body = encode_sync(SyncBody(peer.catalogue.digest(self.id)))
+        return decode_sync(body, lambda: self.catalogue.digest(peer.id)).digest
+
     def body_for(self, peer: Author, limit_bytes: int = LIMIT_BYTES) -> bytes:
         """What this author would answer to `peer` now."""
-        deltas = self.catalogue.delta(peer.id, peer.catalogue.digest(self.id), limit_bytes)
+        deltas = self.catalogue.delta(peer.id, self.digest_of(peer), limit_bytes)
         return encode_sync(SyncBody(self.catalogue.digest(peer.id), deltas))
 
     def take(self, body: bytes, sender: Author) -> Merged:
@@ -83,7 +89,7 @@ class Author:
 
     def pull(self, peer: Author, limit_bytes: int = LIMIT_BYTES) -> Merged:
         """One exchange: both see the other's digest, only this one takes records."""
-        self.catalogue.delta(peer.id, peer.catalogue.digest(self.id), 0)
+        self.catalogue.delta(peer.id, self.digest_of(peer), 0)
         return self.take(peer.body_for(self, limit_bytes), peer)
 
 

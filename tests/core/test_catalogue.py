@@ -471,3 +471,25 @@ def test_twenty_thousand_records_reach_a_new_node_in_linear_time() -> None:
     assert bob.catalogue.digest()[ann.id] == ann.catalogue.digest()[ann.id]
     bob.crash()
     assert len(bob.catalogue.sources()) == 20_000
+
+
+def test_equal_digests_of_catalogues_with_gaps_do_not_pass_for_equal_catalogues() -> None:
+    """Both know the author up to 1, and each holds something else above a gap."""
+    ann, bob, cat = Author("ann"), Author("bob"), Author("cat")
+    for reader, number in ((ann, 3), (bob, 4)):
+        reader.catalogue.merge(cat.id, [delta_of(cat, signed(cat, 1, 1))], reader.now)
+        reader.catalogue.merge(cat.id, [delta_of(cat, signed(cat, number, number), from_seq=number - 1)], reader.now)
+    assert ann.digest_of(bob) == ann.catalogue.digest(bob.id)
+    bob.pull(ann)
+    assert make_source(3) in bob.catalogue.sources()
+
+
+def test_between_equal_catalogues_nothing_is_looked_at() -> None:
+    ann, bob = Author("ann"), Author("bob")
+    for author in (ann, bob):
+        author.introduce()
+    settle([ann, bob])
+    assert ann.digest_of(bob) is ann.catalogue.digest(bob.id)
+    assert ann.catalogue.delta(bob.id, ann.digest_of(bob), LIMIT_BYTES) == ()
+    bob.add(1)
+    assert ann.digest_of(bob) is not ann.catalogue.digest(bob.id)

@@ -1,4 +1,5 @@
-"""Many nodes: fifty in every check, a thousand on demand (`RALNODE_SIM_NODES=1000`)."""
+"""Many nodes: fifty in every check, any number on demand (`RALNODE_SIM_NODES`): 200 take 4 minutes of processor time; it
+grows with the square of the number."""
 
 import os
 import time
@@ -21,7 +22,7 @@ def live_through_a_death(count: int, parts: Parts) -> Cluster:
     c.run(20)
     for number in range(2):
         assert c.add_source(f"n{number + 1}", 4 * count, name=f"s{number}", linked=True)
-    c.run(40)
+    c.run(40 + count / 10)
     assert all(copies(c))
     c.crash("n5")
     c.crash("n6", lose_disk=True)
@@ -39,8 +40,8 @@ def test_fifty_nodes_live_through_two_deaths(light_parts: Parts) -> None:
     live_through_a_death(FIFTY, light_parts)
 
 
-@pytest.mark.skipif(not ON_DEMAND, reason="a thousand nodes run on demand: RALNODE_SIM_NODES=1000")
-@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not ON_DEMAND, reason="more nodes run on demand: RALNODE_SIM_NODES=200")
+@pytest.mark.timeout(6 * 3600)
 def test_as_many_nodes_as_are_asked_for(light_parts: Parts) -> None:
     started = time.monotonic()
     c = live_through_a_death(ON_DEMAND, light_parts)
