@@ -153,3 +153,36 @@ async def test_viewers_are_bounded(tmp_path: Path) -> None:
     assert "503" in (await asyncio.wait_for(refused.readline(), 10)).decode()
     await client.close()
     await ui.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "said"),
+    [
+        ("/dashboard/source/nope", 404, "no such file in the catalogue"),
+        ("/dashboard/source/%3Cscript%3E", 404, "no such file in the catalogue"),
+        ("/dashboard/why?source=x&index=-1", 400, "a number from 0 on"),
+        ("/dashboard/why?source=x&index=" + "9" * 5000, 400, "a number from 0 on"),
+        ("/dashboard/events.exe", 404, "events.csv"),
+    ],
+)
+async def test_what_cannot_be_looked_at_is_refused_in_words(tmp_path: Path, path: str, code: int, said: str) -> None:
+    ui = page_of(ToldNode(status(3)), tmp_path)
+    await ui.start()
+    client = Client(int(ui.url.split(":")[2].split("/")[0]))
+    reader, _writer = await client._ask(path)
+    answer = (await reader.read()).decode()
+    assert answer.startswith(f"HTTP/1.1 {code} ")
+    assert said in answer
+    await client.close()
+    await ui.stop()
+
+
+async def test_a_node_that_starts_says_so(tmp_path: Path) -> None:
+    ui = page_of(ToldNode(None), tmp_path)
+    await ui.start()
+    client = Client(int(ui.url.split(":")[2].split("/")[0]))
+    answer = await client.page()
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "it has not started yet" in answer
+    await client.close()
+    await ui.stop()
