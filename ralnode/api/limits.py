@@ -28,6 +28,9 @@ AUTHORS_MAX: Final = 10_000
 RECORDS_PER_AUTHOR_MAX: Final = 200_000
 """10^5 sources by one author is the largest cluster we reckon with; bounds memory against a hostile member."""
 
+COPIES_MAX: Final = 16
+"""Copies of a block that may be asked for: planners tell no more apart, and more is a mirror, not redundancy."""
+
 LEAVES_PER_SOURCE_MAX: Final = 100_000_000
 """100 TB of 1 MiB blocks; a record that claims more is refused."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, SupportsIndex, TypeAlias
 
@@ -25,8 +25,9 @@ async def groups(
     keys: Sequence[BlockKey],
     indexes: Iterable[SupportsIndex],
     size_of: Callable[[int], int | None],
-) -> AsyncIterator[Group]:
-    """The blocks at these positions of `keys`, in order; None for one that is not held."""
+) -> AsyncGenerator[Group, None]:
+    """The blocks at these positions of `keys`, in order; None for one that is not held. Close it (`aclosing`): what is
+    being read ahead is given up then."""
     positions = iter(indexes)
     ahead: asyncio.Task[Group] | None = _begin(storage, keys, positions, size_of)
     try:

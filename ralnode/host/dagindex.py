@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from ralnode.api import Block, BlockSet, Holding, NotFoundError, Root, Source, Storage
@@ -106,16 +107,18 @@ class DagIndex:
         leaves = (await self._known(root)).leaves
         members = await asyncio.to_thread(wanted.indexes)
         inside = members[members < len(leaves)]
-        async for group in groups(self._storage, leaves, inside, leaves.size):
-            yield [Block(key, data) for key, data in group if data is not None]
+        async with aclosing(groups(self._storage, leaves, inside, leaves.size)) as read:
+            async for group in read:
+                yield [Block(key, data) for key, data in group if data is not None]
 
     async def interior(self, root: Root) -> AsyncIterator[Sequence[Block]]:
         """All interior nodes, depth first, each once. Raises NotFoundError if they are not all here."""
         keys = (await self._known(root)).interior
-        async for group in groups(self._storage, keys, range(len(keys)), _no_size):
-            if any(data is None for _, data in group):
-                raise NotFoundError(f"an interior node of {cids.to_text(root)} is no longer here")
-            yield [Block(key, data) for key, data in group if data is not None]
+        async with aclosing(groups(self._storage, keys, range(len(keys)), _no_size)) as read:
+            async for group in read:
+                if any(data is None for _, data in group):
+                    raise NotFoundError(f"an interior node of {cids.to_text(root)} is no longer here")
+                yield [Block(key, data) for key, data in group if data is not None]
 
     async def _known(self, root: Root) -> Dag:
         if root not in self._bounds:

@@ -127,17 +127,18 @@ class Keeping:
         """In parts. The catalogue goes on meanwhile: a source that shares blocks may come, or a user adds this one
         again, and then nothing more of what they use may go."""
         source, kept = effect.source, {each.root: each for each in effect.kept}
-        keys: list[BlockKey] | None = None
-        while keys is None or keys:
+        keys: Sequence[BlockKey] = ()
+        at: int | None = None
+        while at is None or at < len(keys):
             current = {each.root: each for each in self._sources()}
             if source.root in current:
                 return
-            if keys is None or current.keys() - kept.keys():
+            if at is None or current.keys() - kept.keys():
                 kept |= current
-                keys = list(await self._parts.dag.keys_to_drop(source, list(kept.values())))
+                keys, at = await self._parts.dag.keys_to_drop(source, list(kept.values())), 0
                 continue
-            yield keys[:DELETE_BLOCKS_MAX]
-            keys = keys[DELETE_BLOCKS_MAX:]
+            yield keys[at : at + DELETE_BLOCKS_MAX]
+            at += DELETE_BLOCKS_MAX
 
 
 async def _nothing(_group: Sequence[Block]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ralnode.api import Address
-from ralnode.api.limits import GIB, NAME_BYTES_MAX
+from ralnode.api.limits import COPIES_MAX, GIB, NAME_BYTES_MAX
 
 TRANSPORT_PORT: Final = 10090
 GOSSIP_PORT: Final = 9090
@@ -68,8 +68,8 @@ class NodeOptions:
         for key in ("transport_port", "gossip_port", "page_port"):
             if not 0 <= getattr(self, key) < 65536:
                 raise ValueError(f"{key} = {getattr(self, key)}: ports go from 0 (any free one) to 65535")
-        if not 1 <= self.copies <= 32:
-            raise ValueError(f"copies = {self.copies}: from 1 to 32 copies can be kept")
+        if not 1 <= self.copies <= COPIES_MAX:
+            raise ValueError(f"copies = {self.copies}: from 1 to {COPIES_MAX} copies can be kept")
         if not self.group:
             raise ValueError("group must not be empty")
 

@@ -90,7 +90,7 @@ BAD = [
     ("[node]\nnmae = 'x'\n", "unknown key 'nmae'; did you mean 'name'"),
     ("[node]\ntransport_port = 'x'\n", "transport_port = 'x': must be a whole number"),
     ("[node]\ntransport_port = 70000\n", "ports go from 0"),
-    ("[node]\ncopies = 0\n", "from 1 to 32 copies"),
+    ("[node]\ncopies = 0\n", "from 1 to 16 copies"),
     ('[node]\nname = "a\\u0007b"\n', "must be printable"),
     ('[node]\ngroup = ""\n', "group must not be empty"),
     ('[node]\nlog_level = "loud"\n', "must be one of 'debug'"),

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from ralnode.api import UnavailableError, UsageError
+from ralnode.api.limits import COPIES_MAX
 from ralnode.cli.client import NodeClient
 from ralnode.cli.context import node_client
 from ralnode.cli.cutting import ChunkSize, Hidden, MaxLinks, ProfileName, RawLeaves
@@ -38,7 +39,7 @@ def command(
     ] = False,
     name: Annotated[str, typer.Option(help="What to call it in the cluster; the last part of the path.")] = "",
     copies: Annotated[
-        int | None, typer.Option(min=1, max=32, help="How many machines keep each block; as configured.")
+        int | None, typer.Option(min=1, max=COPIES_MAX, help="How many machines keep each block; as configured.")
     ] = None,
     priority: Annotated[int, typer.Option(help="Higher is kept first when space is short.")] = 0,
     hidden: Hidden = False,

@@ -11,6 +11,7 @@ from typing import IO, Annotated, Any
 import typer
 
 from ralnode.api import LocalError, NotFoundError, UnavailableError, UsageError
+from ralnode.api.limits import COPIES_MAX
 from ralnode.cli.client import NodeClient
 from ralnode.cli.commands.add import shown
 from ralnode.cli.context import node_client
@@ -30,7 +31,7 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE.car", help="A CAR file; - is standard input.")],
     name: Annotated[str, typer.Option(help="What to call it; the file's name without .car.")] = "",
     copies: Annotated[
-        int | None, typer.Option(min=1, max=32, help="How many machines keep each block; as configured.")
+        int | None, typer.Option(min=1, max=COPIES_MAX, help="How many machines keep each block; as configured.")
     ] = None,
     priority: Annotated[int, typer.Option(help="Higher is kept first when space is short.")] = 0,
 ) -> None:

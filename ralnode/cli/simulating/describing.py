@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ralnode.api import ConfigError, LocalError, Source, UsageError
-from ralnode.api.limits import MIB
+from ralnode.api.limits import COPIES_MAX, MIB
 from ralnode.core.whatif.scene import Machine, Scene, free_name, invented_machine, invented_source
 from ralnode.host.answers import ViewAnswer
 from ralnode.host.options import parse
@@ -22,7 +22,6 @@ from ralnode.host.quantities import parse_size
 NODES_MAX: Final = 1000
 SOURCES_MAX: Final = 100_000
 SIZE_BYTES_MAX: Final = 1 << 60
-COPIES_MAX: Final = 32
 FILE_BYTES_MAX: Final = 16 << 20
 USUAL_FILLING: Final = 0.6
 """Of the room for blocks: what invented sources take with all their copies when nothing is said about them."""

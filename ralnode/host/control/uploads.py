@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ralnode.api import RalnodeError, UsageError
+from ralnode.api.limits import COPIES_MAX
 from ralnode.dag import cid
 from ralnode.dag.errors import DagError
 from ralnode.dag.profile import V1_2025, choose
@@ -59,8 +60,8 @@ class AddQuery:
     """Take any certificate."""
 
     def __post_init__(self) -> None:
-        if self.copies is not None and not 1 <= self.copies <= 32:
-            raise ValueError(f"copies = {self.copies}: from 1 to 32 copies can be kept")
+        if self.copies is not None and not 1 <= self.copies <= COPIES_MAX:
+            raise ValueError(f"copies = {self.copies}: from 1 to {COPIES_MAX} copies can be kept")
         if min(self.content_bytes, self.here_bytes, self.entry_count) < 0:
             raise ValueError("sizes must not be negative")
         if not self.name.isprintable() or len(self.name.encode("utf-8", "replace")) > 1024:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ralnode.api import LocalError, Source, Storage, UsageError
-from ralnode.api.limits import NAME_BYTES_MAX
+from ralnode.api.limits import COPIES_MAX, NAME_BYTES_MAX
 from ralnode.dag.profile import V1_2025, Profile
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest.adding import Adder, Adding
@@ -153,6 +153,10 @@ def _check(options: AddOptions) -> None:
         raise UsageError(
             f"cannot add by reference with profile {options.profile.name}: its blocks wrap the content, so they do not "
             "lie in the file as they are. Leave --link out, or choose a profile with raw leaves. Nothing was stored."
+        )
+    if not 1 <= options.copies <= COPIES_MAX:
+        raise UsageError(
+            f"cannot add with {options.copies} copies: from 1 to {COPIES_MAX} copies can be kept. Nothing was stored."
         )
     try:
         name_bytes = len(options.name.encode())

@@ -293,6 +293,15 @@ class Stuck(MemoryStorage):
         await super().put(blocks, reservation, written)
 
 
+@pytest.mark.parametrize("copies", [-1, 0, 17])
+async def test_copies_that_cannot_be_kept_are_refused(make_bench, tmp_path: Path, copies: int) -> None:
+    bench = make_bench()
+    (tmp_path / "x").write_bytes(b"x")
+    with pytest.raises(UsageError, match=f"{copies} copies: from 1 to 16.*Nothing was stored"):
+        await bench.ingest.add_path(tmp_path / "x", AddOptions(copies=copies))
+    assert bench.storage.usage().block_count == 0
+
+
 async def test_slow_disk_stops_the_reading(make_bench) -> None:
     """An upload is read no further than what memory may hold, however long the disk takes."""
     storage = Stuck(1 << 30)
