@@ -23,7 +23,7 @@ def load_token(path: Path, *, may_make: bool) -> str:
     except FileNotFoundError:
         if not may_make:
             raise ConfigError(f"[gateway.pinning] token_file = {str(path)!r} does not exist") from None
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_hex(24)  # no dash in front: it is typed as an argument
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(token + "\n")
