@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from page_status import ServedPage, ToldNode, status
+from page_contrast import SCRIPT_FINDS_FAINT_TEXT
+from page_status import NOW_MS, ServedPage, ToldNode, node, status
 
-from ralnode.api import Health
+from ralnode.api import ClusterStatus, EventLine, Health, Liveness
 
 MANY = 10_000
 
@@ -78,3 +79,49 @@ def test_a_change_of_one_file_is_seen_without_loading_and_keeps_what_is_open(des
     assert last.evaluate("row => row.open"), "what the reader has opened stays open"
     served.told.tell(before)
     row.locator("text=blocks short").wait_for()
+
+
+def troubled() -> ClusterStatus:
+    """Every state that a node or a source can be in, at once."""
+    well = status(8)
+    nodes = (
+        node("attic", activity="downloading", stored_count=60, receive_bytes_per_second=5e7),
+        node("cellar", used_bytes=95 * 10**10, activity="full"),
+        node("closet", liveness=Liveness.SUSPECT),
+        node("desk", disk_free_bytes=10**11, version="0.2.0", planner="random/1"),
+        node("garage", liveness=Liveness.DEAD, last_seen_seconds=200.0, repair_in_seconds=300.0),
+        node("shed", draining=True),
+    )
+    lost = replace(well.sources[0], health=Health.UNAVAILABLE, unreachable_count=12)
+    bare = replace(well.sources[1], health=Health.AT_RISK, histogram=(30, 100, 1070, 0))
+    late = replace(well.sources[2], health=Health.REPAIRING, histogram=(0, 100, 1100, 0))
+    lines = (EventLine(NOW_MS, "warning", "node garage does not answer"), EventLine(NOW_MS, "error", "planner failed"))
+    return replace(
+        well, nodes=nodes, sources=(lost, bare, late, *well.sources[3:]), events=lines, plan_agreement=False,
+        histogram=(30, 200, 9370, 0), deficit_bytes=10**9,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_trouble_has_contrast_and_fits_a_phone(
+    chromium: Any, served: ServedPage, watch: Any, scheme: str
+) -> None:
+    size = {"width": 320, "height": 700}
+    context = watch.follow(chromium.new_context(color_scheme=scheme, viewport=size, is_mobile=True))
+    page = context.new_page()
+    before = served.told.status()
+    try:
+        for health in Health:
+            served.told.tell(replace(troubled(), health=health, sentence=f"It is {health.value}."))
+            page.goto(f"{served.address}/dashboard")
+            assert page.evaluate(SCRIPT_FINDS_FAINT_TEXT) == [], health
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    finally:
+        served.told.tell(before)
+        context.close()
+
+
+def test_faint_text_would_be_found(desk: Any) -> None:
+    desk.evaluate("document.querySelector('h1').style.color = '#c8c8c8'")
+    (found,) = desk.evaluate(SCRIPT_FINDS_FAINT_TEXT)
+    assert "too few copies" in found
