@@ -193,8 +193,7 @@ def _is_whole(node: SingleNode) -> bool:
 
 def _their_copy(folder: Path, program: Path, film: Path) -> float:
     def swarm(port: int) -> dict[str, object]:
-        address = {"Swarm": [f"/ip4/127.0.0.1/tcp/{port}"], "API": f"/ip4/127.0.0.1/tcp/{free_port()}"}
-        return {"Routing": {"Type": "none"}, "Addresses": {**address, "Gateway": f"/ip4/127.0.0.1/tcp/{free_port()}"}}
+        return {"Addresses.Swarm": [f"/ip4/127.0.0.1/tcp/{port}"]}
 
     for name in "ab":
         (folder / name).mkdir(parents=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from interop_content import Content
 from interop_pool import Pool
+from interop_recipes import filled, recipe
 from interop_tools import run, tool
 
 
@@ -16,13 +16,29 @@ def curl() -> Path:
     return tool("curl", "apt-get install curl")
 
 
-def test_an_ipfs_address_is_read_through_our_gateway(curl: Path, pool: Pool, made: Content) -> None:
+def test_an_ipfs_address_is_read_through_our_gateway(curl: Path, pool: Pool, made: Content, tmp_path: Path) -> None:
     version = run([curl, "--version"]).stdout
     if b"ipfs" not in version:
         pytest.skip(f"this curl is too old for ipfs:// (needs 8.4): {version.split()[1].decode()}")
-    environment = {**os.environ, "IPFS_GATEWAY": pool.gateways[0]}
-    tone = run([curl, "-sSf", f"ipfs://{pool.roots['tone.wav']}"], env=environment).stdout
-    assert tone == (made.folder / "tone.wav").read_bytes()
+    (line,) = recipe("curl-ipfs")
+    run(["sh", "-c", filled(line, NAS__8080=host(pool), CID=pool.roots["tone.wav"], FILE=tmp_path / "tone")])
+    assert (tmp_path / "tone").read_bytes() == (made.folder / "tone.wav").read_bytes()
+
+
+def test_the_lines_of_the_page(curl: Path, pool: Pool, made: Content, tmp_path: Path) -> None:
+    tone = (made.folder / "tone.wav").read_bytes()
+    whole, first, resumed = recipe("curl")
+    words = {"NAS__8080": host(pool), "CID": pool.roots["tone.wav"], "FILE": tmp_path / "a", "FIRST": tmp_path / "b"}
+    run(["sh", "-c", filled(whole, **words)])
+    run(["sh", "-c", filled(first, **words)])
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (tone, tone[:1000])
+    (tmp_path / "a").write_bytes(tone[:50_000])
+    run(["sh", "-c", filled(resumed, **words)])
+    assert (tmp_path / "a").read_bytes() == tone
+
+
+def host(pool: Pool) -> str:
+    return pool.gateways[0].removeprefix("http://")
 
 
 def test_ranges(curl: Path, pool: Pool, made: Content) -> None:

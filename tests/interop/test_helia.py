@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from interop_content import Content, many_name
 from interop_pool import Pool
+from interop_recipes import recipe
 from interop_tools import TOOLS, run
 
 MODULES = TOOLS / "helia"
@@ -27,6 +28,10 @@ def read(pool: Pool) -> Callable[..., bytes]:
         return out
 
     return call
+
+
+def test_the_page_shows_what_is_run() -> None:
+    assert "\n".join(recipe("helia")) in Path(__file__).with_name("read.mjs").read_text()
 
 
 def test_a_file_that_no_single_node_holds_is_read_whole(read: Callable[..., bytes], made: Content) -> None:

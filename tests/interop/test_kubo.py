@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from interop_content import Content
 from interop_kubo import Kubo
 from interop_pool import Pool, SingleNode, our_cids
+from interop_recipes import filled, recipe
 from interop_tools import tool
 
 PROFILES = ("unixfs-v1-2025", "unixfs-v0-2015")
@@ -106,9 +108,9 @@ def test_ipfs_add_gives_our_cids(ipfs: Path, tmp_path: Path, profile: str) -> No
 
 
 def test_what_we_export_kubo_imports(kubo: Kubo, pool: Pool, made: Content, tmp_path: Path) -> None:
-    car = tmp_path / "tree.car"
-    pool.run("export", "tree", "-o", car)
-    assert pool.roots["tree"] in kubo("dag", "import", car)
+    ours, theirs = car_recipe(0, NAME="tree", FILE=tmp_path / "tree")
+    pool.run(*ours[1:])
+    assert pool.roots["tree"] in kubo(*theirs[1:])
     kubo("get", "-o", tmp_path / "got", pool.roots["tree"])
     assert files_of(tmp_path / "got") == files_of(made.folder / "tree")
 
@@ -119,14 +121,29 @@ def test_what_kubo_exports_we_import(kubo: Kubo, pool: Pool, tmp_path: Path) -> 
     for number in range(20):
         (folder / f"note {number}").write_text(f"note {number}\n" * number)
     root = kubo("add", "--quieter", "--recursive", folder).strip()
-    (tmp_path / "theirs.car").write_bytes(kubo.bytes("dag", "export", "--progress=false", root))
-    pool.run("import", tmp_path / "theirs.car", "--name", "from kubo")
+    theirs, ours = car_recipe(1, CID=root, OTHER=tmp_path / "theirs")
+    assert theirs[-2:] == [">", f"{tmp_path}/theirs.car"]
+    (tmp_path / "theirs.car").write_bytes(kubo.bytes(*theirs[1:-2]))
+    pool.run(*ours[1:-1], "from kubo")
     pool.run("get", "from kubo", "-o", tmp_path / "back", place=1)
     assert files_of(tmp_path / "back") == files_of(folder)
 
 
+def test_our_node_pulls_from_kubos_gateway(kubo: Kubo, pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "report").write_bytes(Random(5).randbytes(5_000_000))
+    root = kubo("add", "--quieter", tmp_path / "report").strip()
+    pool.run("add", "--from", kubo.gateway, root, "--name", "pulled", place=2)
+    pool.run("get", "pulled", "-o", tmp_path / "back", place=3)
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "report").read_bytes()
+
+
+def car_recipe(line: int, **words: object) -> list[list[str]]:
+    """The two commands of one line of the page."""
+    return [shlex.split(part) for part in filled(recipe("car")[line], **words).split(" && ")]
+
+
 def test_ipfs_pin_remote_to_our_node(kubo: Kubo, tmp_path: Path) -> None:
-    """What Kubo alone has is pulled from its gateway, and is readable here when Kubo no longer has it."""
+    """What Kubo alone has is pulled from its gateway, and is readable here."""
     folder = tmp_path / "album"
     folder.mkdir()
     for number in range(12):
@@ -136,16 +153,18 @@ def test_ipfs_pin_remote_to_our_node(kubo: Kubo, tmp_path: Path) -> None:
         port = int(kubo.gateway.rsplit(":", 1)[1])
         with SingleNode(Path(place), pins_from=port) as node:
             token = (node.data_dir / "pinning.token").read_text().strip()
-            kubo("pin", "remote", "service", "add", "nas", node.pins, token)
-            added = kubo("pin", "remote", "add", "--service=nas", "--name=album", root)
+            words = {"NAS__9097": node.pins.removeprefix("http://"), "TOKEN": token, "CID": root, "NAME": "album"}
+            know, add, show, remove = (shlex.split(filled(line, **words))[1:] for line in recipe("pinning"))
+            kubo(*know)
+            added = kubo(*add)
             assert f"CID:    {root}" in added and "Status: pinned" in added
-            assert root in kubo("pin", "remote", "ls", "--service=nas")
+            assert root in kubo(*show)
             stat = kubo("pin", "remote", "service", "ls", "--stat")
             assert "0/0/1/0" in stat, stat
             node.run("get", "album", "-o", tmp_path / "back")
             assert files_of(tmp_path / "back") == files_of(folder)
-            kubo("pin", "remote", "rm", "--service=nas", "--name=album", "--force")
-            assert root not in kubo("pin", "remote", "ls", "--service=nas")
+            kubo(*remove)
+            assert root not in kubo(*show)
             assert not node.status()["sources"]
             kubo("pin", "remote", "service", "rm", "nas")
 

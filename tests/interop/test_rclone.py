@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from interop_content import TREE_FILES, Content
 from interop_pool import Pool
+from interop_recipes import filled, recipe
 from interop_tools import run, tool
 
 
@@ -24,11 +26,16 @@ def test_a_tree_is_listed_copied_and_equal(rclone: list[str], pool: Pool, made: 
     }
     assert len(there) == TREE_FILES
     assert set(listed) == there
-    run([*rclone, "copy", remote, tmp_path / "copy"])
+    words = {
+        "NAS__8080": pool.gateways[0].removeprefix("http://"),
+        "CID": pool.roots["tree"],
+        "FOLDER": tmp_path / "copy",
+    }
+    for line in recipe("rclone"):
+        run([*rclone, *shlex.split(filled(line, **words))[1:]])
     copied = {
         str(path.relative_to(tmp_path / "copy")): path.read_bytes()
         for path in (tmp_path / "copy").rglob("*")
         if path.is_file()
     }
     assert copied == {name: (made.folder / "tree" / name).read_bytes() for name in there}
-    run([*rclone, "check", "--download", remote, made.folder / "tree"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from interop_pool import free_port
+from interop_recipes import filled, recipe
 from interop_tools import run, until
 
 
@@ -33,24 +35,22 @@ class Kubo:
         self._process: subprocess.Popen[bytes] | None = None
         self("init", "--empty-repo")
         self("config", "profile", "apply", profile)
-        for key, value in {**self._settings(routers), **(more or {})}.items():
+        for line in recipe("kubo"):
+            _, *arguments = shlex.split(
+                filled(line, NAS__8080=routers[0].removeprefix("http://") if routers else "NAS:8080")
+            )
+            self(*arguments)
+        for key, value in {**self._own_settings(routers), **(more or {})}.items():
             self("config", "--json", key, json.dumps(value))
 
-    def _settings(self, routers: Sequence[str]) -> dict[str, Any]:
-        return {
-            "Routing": {"Type": "delegated", "DelegatedRouters": list(routers)} if routers else {"Type": "none"},
-            "Provide.Enabled": False,
-            "Bootstrap": [],
-            "AutoTLS.Enabled": False,
-            "AutoConf.Enabled": False,
-            "Discovery.MDNS.Enabled": False,
-            "Addresses": {
-                "Swarm": [], "Announce": [], "AppendAnnounce": [], "NoAnnounce": [],
-                "API": f"/ip4/127.0.0.1/tcp/{free_port()}", "Gateway": f"/ip4/127.0.0.1/tcp/{self.gateway.rsplit(':', 1)[1]}",
-            },
-            "DNS.Resolvers": {}, "Ipns.DelegatedPublishers": [], "Version.SwarmCheckEnabled": False,
-            "HTTPRetrieval": {"Enabled": True, "TLSInsecureSkipVerify": True},
-        }  # fmt: skip
+    def _own_settings(self, routers: Sequence[str]) -> dict[str, Any]:
+        """What several daemons on one machine need besides the recipe."""
+        settings = {
+            "Addresses.API": f"/ip4/127.0.0.1/tcp/{free_port()}",
+            "Addresses.Gateway": f"/ip4/127.0.0.1/tcp/{self.gateway.rsplit(':', 1)[1]}",
+            "Version.SwarmCheckEnabled": False,
+        }
+        return settings if routers else {**settings, "Routing": {"Type": "none"}}
 
     def __call__(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> str:
         return self.bytes(*arguments, seconds=seconds, **options).decode()
