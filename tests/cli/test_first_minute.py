@@ -156,7 +156,7 @@ def cli_with(cli: Cli, socket: Path) -> Cli:
 
 def _get(url: str) -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     connection.request("GET", f"{parts.path}?{parts.query}")
     status = connection.getresponse().status
     connection.close()

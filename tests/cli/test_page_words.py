@@ -22,7 +22,7 @@ def here(node: NodeProcess) -> Cli:
 
 def ask(url: str, path: str, token: str = "") -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
     status = connection.getresponse().status
     connection.close()

@@ -261,7 +261,7 @@ def test_watching_shows_changes_until_it_is_stopped(here: Cli) -> None:
         if len(from_jsonable(ClusterStatus, json.loads(line)).sources) > len(first.sources):
             break
     watcher.send_signal(signal.SIGINT)
-    watcher.communicate(timeout=10)
+    watcher.communicate(timeout=30)
     assert watcher.returncode == 130
 
 

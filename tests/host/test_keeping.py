@@ -145,6 +145,6 @@ async def test_lost_blocks_are_counted_afresh_and_said_once(bench: Any, monkeypa
 
 
 async def idle(bench: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(bench.tasks):
             await asyncio.sleep(0.001)

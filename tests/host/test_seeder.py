@@ -317,6 +317,6 @@ async def test_changes_are_noticed_while_it_runs(
         while len(cluster.catalogue) < 3:
             await asyncio.sleep(0.01)
         stopping = time.monotonic()
-    assert time.monotonic() - stopping < 2.0, "the watching thread must not hold up a stop"
+    assert time.monotonic() - stopping < 4.0, "the watching thread must not hold up a stop"
     assert cid.to_text(next(iter(cluster.catalogue)))
     assert time.monotonic() - began < 20

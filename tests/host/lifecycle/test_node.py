@@ -73,7 +73,7 @@ class Lab:
             yield opened.result()
         finally:
             node.request_stop()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
 
 
 @pytest.fixture

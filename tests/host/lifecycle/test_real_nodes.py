@@ -56,7 +56,7 @@ class Home:
             yield operations
         finally:
             node.request_stop()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
 
 
 @pytest.fixture

@@ -164,14 +164,14 @@ async def test_two_on_one_machine_find_each_other_and_close_cleanly(loopback):
         *(node.start(found.setdefault(number, []).append, 10090 + number) for number, node in enumerate(nodes))
     )
     services = [asyncio.create_task(node.wait()) for node in nodes]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not all(len({hint.address.port for hint in found[number]}) == 2 for number in range(3)):
             await asyncio.sleep(0.05)
     assert {hint.address for hint in found[0]} == {Address("127.0.0.1", 10091), Address("127.0.0.1", 10092)}
     assert found[3] == []
     await nodes[1].stop()
     services[1].cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(nodes[0]._known) == 2:
             await asyncio.sleep(0.05)
     for service in services:
@@ -199,7 +199,7 @@ async def test_it_can_be_started_again_after_a_stop(loopback):
         await discovery.start(heard.append, 10091)
         await discovery.stop()
     await asyncio.gather(discovery.start(heard.append, 10091), other.start(lambda hint: None, 10092))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not heard:
             await asyncio.sleep(0.05)
     await discovery.stop()

@@ -30,7 +30,7 @@ async def reports_of(discovery, count):
             enough.set()
 
     await discovery.start(report, 10090)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await enough.wait()
     await discovery.stop()
     return heard

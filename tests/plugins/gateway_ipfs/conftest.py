@@ -110,7 +110,7 @@ class Client:
         return await asyncio.to_thread(self._ask, target, method, {k.replace("_", "-"): v for k, v in headers.items()})
 
     def _ask(self, target: str, method: str, headers: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, target, headers=headers)
             return Answer(connection.getresponse())

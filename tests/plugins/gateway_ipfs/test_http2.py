@@ -183,7 +183,7 @@ class TestRudeClients:
 
         assert await with_client(http2, work) in (ErrorCodes.ENHANCE_YOUR_CALM, None)
         assert (await with_client(http2, lambda c: c.get(small))).body == b"small"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while any(task.get_name() == "HTTP/2 request" for task in asyncio.all_tasks()):
                 await asyncio.sleep(0.01)
 

@@ -67,7 +67,7 @@ async def start(stack: AsyncExitStack, folder: Path, capacity: str, code: str = 
 
     async def stop() -> None:
         node.request_stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
 
     stack.push_async_callback(stop)
     await asyncio.wait([task, opened], timeout=30, return_when=asyncio.FIRST_COMPLETED)

@@ -220,7 +220,7 @@ def _open(port: int, count: int) -> list[bool]:
     context.set_alpn_protocols(["h2"])
     made, found = [], []
     for _ in range(count):
-        tls = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+        tls = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=30))
         made.append(tls)
         try:
             found.append(bool(tls.recv(9)))

@@ -80,7 +80,7 @@ class Service:
         return await asyncio.to_thread(self._ask, method, target, sent, given)
 
     def _ask(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.gateway.url.rsplit(":", 1)[1]), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.gateway.url.rsplit(":", 1)[1]), timeout=30)
         try:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()
@@ -96,7 +96,7 @@ class Service:
         return str(found["requestid"])
 
     async def until(self, request_id: str, state: str) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (found := (await self.ask("GET", f"/pins/{request_id}"))[1])["status"] != state:
                 await asyncio.sleep(0.01)
             return found

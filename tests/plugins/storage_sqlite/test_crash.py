@@ -124,7 +124,7 @@ class Victims:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=30)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

@@ -56,7 +56,7 @@ class Client:
 
     def _ask(self, target: str, method: str, headers: dict[str, str]) -> Answer:
         tls: ssl.SSLContext = self._us.identity.client_tls()
-        connection = http.client.HTTPSConnection(*self._them.address, context=tls, timeout=10)
+        connection = http.client.HTTPSConnection(*self._them.address, context=tls, timeout=30)
         try:
             connection.request(method, target, headers=headers)
             return Answer(connection.getresponse())

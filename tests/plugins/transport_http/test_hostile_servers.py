@@ -144,7 +144,7 @@ class TestSilentServers(TransportUnderTest):
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
         peer = Peer(None, (Address("127.0.0.1", server.sockets[0].getsockname()[1]),))
-        async with asyncio.timeout(5), server:
+        async with asyncio.timeout(30), server:
             with pytest.raises((UnavailableError, PeerError)) as caught:
                 if ask == "sync":
                     await us.transport.sync(peer, b"x")
@@ -177,6 +177,6 @@ class TestSilentServers(TransportUnderTest):
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=identity.server_tls())
         peer = Peer(identity.id, (Address("127.0.0.1", server.sockets[0].getsockname()[1]),))
-        async with asyncio.timeout(5), server:
+        async with asyncio.timeout(30), server:
             with pytest.raises(UnavailableError, match="no whole answer"):
                 await us.transport.sync(peer, b"x")

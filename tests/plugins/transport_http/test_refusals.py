@@ -390,6 +390,6 @@ def hold(node: Node, until_set: asyncio.Event) -> None:
 
 
 async def until_answered(ask: Callable[[], Awaitable[bytes]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await ask():
             pass

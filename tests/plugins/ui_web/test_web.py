@@ -108,7 +108,7 @@ class Browser:
         return await asyncio.to_thread(self._get, path, method, host)
 
     def _get(self, path: str, method: str, host: str) -> tuple[int, dict[str, str], str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
         body = answer.read().decode()
