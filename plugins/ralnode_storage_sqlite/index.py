@@ -63,10 +63,10 @@ class Index:
 
     # --- life
 
-    async def open(self) -> None:
-        """Creates or upgrades the tables. The writer comes first: it alone may recover the WAL."""
+    async def open(self, say: Callable[[str], None]) -> None:
+        """Creates or upgrades the tables; `say` is told how that goes, from a thread. The writer comes first: it alone may recover the WAL."""
         try:
-            self._writer = await self._connect(partial(_connect_and_prepare, self.path))
+            self._writer = await self._connect(partial(_connect_and_prepare, self.path, say))
             self._lookups = await self._connect(partial(schema.connect, self.path, read_only=True))
             self._scans = await self._connect(partial(schema.connect, self.path, read_only=True))
         except sqlite3.Error as error:
@@ -211,10 +211,10 @@ def _behind(prefix: bytes) -> bytes | None:
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
-def _connect_and_prepare(path: Path) -> sqlite3.Connection:
+def _connect_and_prepare(path: Path, say: Callable[[str], None]) -> sqlite3.Connection:
     connection = schema.connect(path)
     try:
-        schema.prepare(connection, path)
+        schema.prepare(connection, path, say=say)
     except BaseException:
         connection.close()
         raise

@@ -99,7 +99,7 @@ async def open_store(home: Home, disk: Disk, ledger: Ledger, options: SqliteOpti
     try:
         home.check_owner()
         home.check_index_is_there()
-        await index.open()
+        await index.open(log.info)
         rows = await index.segments()
         home.check_disk_is_there(sum(row.live_count for row in rows))
         home.mark()

@@ -7,7 +7,9 @@ data begin. Sizes on disk: a block costs about 130 bytes here (its row, and its 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -36,6 +38,10 @@ CREATE: Final = (
     " offset INTEGER NOT NULL, length INTEGER NOT NULL, reason TEXT NOT NULL, found_unix_ms INTEGER NOT NULL)",
     "CREATE TABLE state(name BLOB NOT NULL UNIQUE, document BLOB NOT NULL)",
 )
+
+_SAY_SECONDS: Final = 10.0
+_INSTRUCTIONS: Final = 1_000_000
+"""Of SQLite's machine between two looks at the clock: some milliseconds."""
 
 Upgrade: TypeAlias = Callable[[sqlite3.Connection], None]
 UPGRADES: Final[Mapping[int, Upgrade]] = {}
@@ -67,8 +73,10 @@ def prepare(
     path: Path,
     known: int = SCHEMA_VERSION,
     upgrades: Mapping[int, Upgrade] = UPGRADES,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> None:
-    """Creates the tables, or brings them to version `known` step by step. Raises StorageError if they are newer."""
+    """Creates the tables, or brings them to version `known` step by step. Raises StorageError if they are newer. `say` is
+    told how an upgrade goes, at least every ten seconds."""
     found = version(connection)
     if found == 0:
         create(connection)
@@ -78,7 +86,29 @@ def prepare(
             "Nothing was changed. Upgrade ralnode, or point [node] data_dir elsewhere."
         )
     for step in range(found or known, known):
-        _upgrade(connection, path, step, upgrades)
+        with _spoken(connection, f"upgrading {path.name} from schema {step} to {step + 1} (of {known})", say):
+            _upgrade(connection, path, step, upgrades)
+
+
+@contextmanager
+def _spoken(connection: sqlite3.Connection, what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Says that it begins, from time to time how long it has taken, and that it is done."""
+    begin = said_at = time.monotonic()
+
+    def look_round() -> int:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _SAY_SECONDS:
+            said_at = time.monotonic()
+            say(f"{what}: {said_at - begin:.0f} s so far")
+        return 0
+
+    say(f"{what}; it may be interrupted, and goes on at the next start")
+    connection.set_progress_handler(look_round, _INSTRUCTIONS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+    say(f"{what}: done in {time.monotonic() - begin:.1f} s")
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, step: int, upgrades: Mapping[int, Upgrade]) -> None:

@@ -14,6 +14,8 @@ from ralnode.dag.errors import DagError
 from ralnode.dag.interior import InteriorVerifier
 from ralnode_transport_http.handover import Handover
 
+_BATCH_BYTES: Final = limits.PUT_BATCH_BYTES // 2
+"""Given on at a time; one is being used while the next is read."""
 READ_BYTES: Final = 256 * limits.KIB
 """One read of the connection: sixteen TLS records."""
 
@@ -72,7 +74,7 @@ def hand_over(blocks: Iterator[Block], check: Callable[[Block], None], to: Hando
     try:
         for block in blocks:
             check(block)
-            if size_bytes + len(block.data) > limits.PUT_BATCH_BYTES:
+            if size_bytes + len(block.data) > _BATCH_BYTES:
                 to.give(batch)
                 batch, size_bytes, since = [], 0, time.monotonic()
             batch.append(block)

@@ -28,7 +28,7 @@ LOCATE_TASKS_MAX: Final = 2
 GROUP_BYTES: Final = PUT_BATCH_BYTES // 2
 """One group is gathered while the one before it is being made durable: together PUT_BATCH_BYTES per stream."""
 
-GROUPS_BYTES_MAX: Final = 20 * MIB
+GROUPS_BYTES_MAX: Final = 16 * MIB
 """Of all streams together, gathered and being written; with two batches per stream in the transport it stays within 64 MiB."""
 
 STALL_SECONDS_MAX: Final = 60.0

@@ -199,8 +199,16 @@ def fail_half_way(connection: sqlite3.Connection) -> None:
 
 def test_an_older_schema_is_brought_up_step_by_step(tmp_path: Path) -> None:
     connection = old_index(tmp_path / "index.db", 1)
-    schema.prepare(connection, tmp_path, known=3, upgrades={1: add_column("one"), 2: add_column("two")})
+    said: list[str] = []
+    steps = {1: add_column("one"), 2: add_column("two")}
+    schema.prepare(connection, tmp_path / "index.db", known=3, upgrades=steps, say=said.append)
     assert schema.version(connection) == 3
+    assert [line.partition(" in ")[0] for line in said] == [
+        "upgrading index.db from schema 1 to 2 (of 3); it may be interrupted, and goes on at the next start",
+        "upgrading index.db from schema 1 to 2 (of 3): done",
+        "upgrading index.db from schema 2 to 3 (of 3); it may be interrupted, and goes on at the next start",
+        "upgrading index.db from schema 2 to 3 (of 3): done",
+    ]
     connection.execute("SELECT one, two FROM state")
     connection.close()
 
