@@ -1,7 +1,12 @@
-"""Ends every run with the count of skipped tests and why each was skipped."""
+"""Ends every run with the count of skipped tests and why each was skipped. No example of hypothesis is judged by its time."""
 
 from collections import Counter
 from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
