@@ -1,7 +1,8 @@
 """An idle node's processor time: engine and gossip of clusters of 6, 50 and 200 nodes with nothing to do, in the simulator.
 
 Counts what happens inside `Engine.handle` only, in processor seconds, so neither the simulator's own work nor what else
-the machine is doing counts. Packets are encrypted as in a real cluster; the transport's work is not in it.
+the machine is doing counts. Packets are encrypted as in a real cluster; the transport's work is not in it, and no source
+is in the catalogue.
 `bench_idle.py [--nodes COUNT …]`.
 """
 
@@ -24,7 +25,7 @@ from ralnode_gossip_swim import Swim, SwimOptions
 from ralnode_planner_rendezvous import RendezvousPlanner
 
 PARTS = Parts(lambda context: Swim(context, SwimOptions()), lambda _context: RendezvousPlanner())
-MEETING_SECONDS = 40
+MEETING_SECONDS = 30
 IDLE_SECONDS = 30
 BARS_MS: dict[int, float] = {6: 1.0, 50: 2.0, 200: 5.0}
 """Of processor time per second and node."""
@@ -52,8 +53,6 @@ class Meter:
 
 def idle(count: int) -> list[Figure]:
     cluster = Cluster(1, [NodeSpec(GIB)] * count, PARTS)
-    cluster.run(10)
-    cluster.add_source("n0", 20, copies=2)
     cluster.run(MEETING_SECONDS)
     meter = Meter()
     for node in cluster.up():
