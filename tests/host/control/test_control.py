@@ -386,9 +386,9 @@ async def test_a_slow_disk_slows_the_client(client: NodeClient, node: ControlNod
     node.storage.capacity_bytes = 10**9
     release, put, sent = asyncio.Event(), node.storage.put, 0
 
-    async def slow(blocks: Any, reservation: Any = None) -> None:
+    async def slow(blocks: Any, reservation: Any = None, written: Any = None) -> None:
         await release.wait()
-        await put(blocks, reservation)
+        await put(blocks, reservation, written)
 
     def body() -> Iterator[bytes]:
         nonlocal sent
