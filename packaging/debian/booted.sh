@@ -79,7 +79,7 @@ must() { # WORDS COMMAND...
     shift
     if "$@" >/dev/null; then echo "ok    $said"; else
         echo "WRONG $said" >&2
-        for pid in $machines; do on "$pid" journalctl -u 'ralnode*' -n 30 --no-pager >&2 2>/dev/null || true; done
+        for pid in $machines; do on "$pid" journalctl -u 'ralnode*' -n 80 --no-pager >&2 2>/dev/null || true; done
         exit 1
     fi
 }
