@@ -19,7 +19,7 @@ import pytest
 from ralnode.api import RalnodeError
 from ralnode.cli.client import NodeClient
 
-SECONDS_MAX = 50
+SECONDS_MAX = 120
 OURS = ("RALNODE_", "XNODE_", "XDG_", "JOURNAL_")
 
 
@@ -110,7 +110,7 @@ class NodeProcess:
         self.wait_for(self._answers)
         return self
 
-    def wait_for(self, reached: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_for(self, reached: Callable[[], bool], seconds: float = 100) -> None:
         deadline = time.monotonic() + seconds
         while not reached():
             assert self.process and self.process.poll() is None, self.log.read_text()
@@ -133,7 +133,7 @@ class NodeProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(60)
         finally:
             self.process.kill()
 

@@ -43,7 +43,7 @@ def test_a_lost_node_comes_back_under_its_own_identity_with_its_blocks(pair, tmp
     cellar.cli.ok("add", tmp_path / "file1")
     (tmp_path / "gone").write_bytes(b"removed after the backup")
     attic.cli.ok("add", tmp_path / "gone")
-    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 40)
+    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 100)
     before = me(attic)
     made = attic.cli.ok("backup", "-o", tmp_path / "attic.tar", "--json").json
     assert (made["node"], made["source_count"], made["was_running"]) == (before["id"], 3, True)
@@ -51,17 +51,17 @@ def test_a_lost_node_comes_back_under_its_own_identity_with_its_blocks(pair, tmp
 
     attic.cli.ok("add", tmp_path / "file2")
     attic.cli.ok("rm", "gone", "--yes")
-    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 40)
+    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 100)
     assert attic.process is not None
     attic.process.kill()
-    attic.process.wait(10)
+    attic.process.wait(60)
     shutil.rmtree(attic.folder / "data")
 
     done = attic.cli.ok("restore", tmp_path / "attic.tar", "--data", attic.folder / "data", "--json").json
     assert (done["node"], done["moved_to"]) == (before["id"], "")
     assert attic.cli("restore", tmp_path / "attic.tar", "--data", attic.folder / "data").code == 77
     attic.start()
-    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 60)
+    attic.wait_for(lambda: whole(attic, 3) and whole(cellar, 3), 100)
     now = me(attic)
     assert (now["id"], now["name"], now["capacity_bytes"]) == (before["id"], "attic", before["capacity_bytes"])
     assert now["stored_count"] >= 3, "its blocks came back"

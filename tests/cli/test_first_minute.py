@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     Cli = Any
 
-SECONDS_MAX = 55
+SECONDS_MAX = 120
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CONFIG = """[node]
 name = "{name}"
@@ -77,7 +77,7 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             finally:
                 self.process.kill()
         os.close(self._reading)
@@ -145,7 +145,7 @@ def test_nothing_secret_is_printed_where_no_terminal_is(cli: Cli, machines: list
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
     assert "code=" not in log.read_text() and "ral1" not in log.read_text()
 
 

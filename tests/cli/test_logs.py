@@ -16,7 +16,7 @@ from pathlib import Path
 from ralnode.host.joincode import JoinCode
 
 OPTIONS = ["--listen", "127.0.0.1", "--port", "0", "--gossip-port", "0", "--page-port", "0", "--capacity", "50MB"]
-SECONDS = 40
+SECONDS = 100
 
 
 def log_of(cli, data: Path, read_end: int, write_end: int) -> list[str]:

@@ -86,7 +86,7 @@ def test_cat_ends_quietly_when_nobody_reads_on(here: Cli) -> None:
     assert writer.stdout and writer.stderr
     writer.stdout.buffer.read(10)
     writer.stdout.close()
-    assert (writer.wait(20), writer.stderr.read()) == (141, "")
+    assert (writer.wait(100), writer.stderr.read()) == (141, "")
     writer.stderr.close()
 
 
@@ -159,7 +159,7 @@ def test_an_interrupted_add_goes_on_where_it_stopped(here: Cli, node: NodeProces
     adding = here.start("add", "big")
     node.wait_for(lambda: node.ask("capacity")["used_bytes"] - used > 160 * MIB)
     adding.send_signal(signal.SIGINT)
-    out, err = adding.communicate(timeout=20)
+    out, err = adding.communicate(timeout=100)
     assert (adding.returncode, out) == (130, ""), err
     assert "big" not in here.ok("ls").out
     answer = here.ok("add", "big", "--json").json
@@ -261,7 +261,7 @@ def test_watching_shows_changes_until_it_is_stopped(here: Cli) -> None:
         if len(from_jsonable(ClusterStatus, json.loads(line)).sources) > len(first.sources):
             break
     watcher.send_signal(signal.SIGINT)
-    watcher.communicate(timeout=30)
+    watcher.communicate(timeout=100)
     assert watcher.returncode == 130
 
 
@@ -372,7 +372,7 @@ def test_two_nodes_command_each_other(new_node: Callable[..., NodeProcess]) -> N
     two.cli.ok("get", "f", "-o", "g")
     assert same(one.folder / "f", two.folder / "g")
     assert "is stopping" in one.cli.ok("stop", "--node", "cellar").out
-    assert two.process and two.process.wait(15) == 0
+    assert two.process and two.process.wait(60) == 0
 
 
 def test_a_node_that_stands_alone_leaves_its_empty_cluster_to_join_another(

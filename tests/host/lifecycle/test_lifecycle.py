@@ -18,10 +18,11 @@ import pytest
 
 FAKES = Path(__file__).with_name("ralnode_t_fakes.py")
 USE = '[use]\ndiscovery = ["fake"]\ngateway = ["fake"]\nui = ["fake"]\n'
-START_SECONDS = 30
+START_SECONDS = 100
 STOP_SECONDS = 8.0
-SLACK_SECONDS = 4.0
+SLACK_SECONDS = 20.0
 """Two cores may be busy with other tests."""
+TOO_SLOW = "could not close everything within 8 s"
 
 
 class Lab:
@@ -118,7 +119,7 @@ def test_a_node_is_ready_stops_on_sigterm_and_closes_in_reverse(lab: Lab) -> Non
     lab.until("READY=1")
     code, output, seconds = stop(process)
     assert code == 0, output
-    assert seconds < STOP_SECONDS
+    assert seconds < STOP_SECONDS + SLACK_SECONDS and TOO_SLOW not in output
     assert lab.until("STOPPING=1")
     lines = [line for line in output.splitlines() if line.endswith(("starts", "stops", "closes"))]
     assert lines[0] == "transport starts"
@@ -156,7 +157,8 @@ def test_a_stop_while_the_node_starts_ends_the_start(lab: Lab) -> None:
     while not (lab.data / "node.json").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     code, output, seconds = stop(process)
-    assert (code, seconds < STOP_SECONDS) == (0, True), output
+    assert (code, TOO_SLOW in output) == (0, False), output
+    assert seconds < STOP_SECONDS + SLACK_SECONDS
     assert "storage closes" in output
     assert "READY=1" not in lab.heard()
 
@@ -194,7 +196,7 @@ def test_a_service_that_holds_up_the_whole_event_loop_does_not_keep_the_process_
     code, output, seconds = stop(process)
     assert code == 0, output
     assert STOP_SECONDS - 0.5 < seconds < STOP_SECONDS + SLACK_SECONDS
-    assert "could not close everything within 8 s" in output
+    assert TOO_SLOW in output
 
 
 def test_a_planner_that_hangs_does_not_keep_the_process_alive(lab: Lab) -> None:
@@ -203,7 +205,8 @@ def test_a_planner_that_hangs_does_not_keep_the_process_alive(lab: Lab) -> None:
     lab.until("READY=1")
     time.sleep(1.5)  # the first plan is made a second after the start
     code, output, seconds = stop(process)
-    assert (code, seconds < STOP_SECONDS) == (0, True), output
+    assert (code, TOO_SLOW in output) == (0, False), output
+    assert seconds < STOP_SECONDS + SLACK_SECONDS
 
 
 # --- what ends a node -------------------------------------------------------------------------------------------------

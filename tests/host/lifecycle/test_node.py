@@ -66,7 +66,7 @@ class Lab:
 
         node = self.node(text, extras, **flags)
         task = asyncio.create_task(node.run())
-        await asyncio.wait([task, opened], timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, opened], timeout=100, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         try:

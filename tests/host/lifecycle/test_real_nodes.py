@@ -47,7 +47,7 @@ class Home:
         config = load_config({"HOME": str(self.path)}, flags)
         node = Node(config, load(Where({"HOME": str(self.path)})), {}, extras)
         task = asyncio.create_task(node.run())
-        await asyncio.wait([task, opened], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, opened], timeout=100, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         operations = opened.result()

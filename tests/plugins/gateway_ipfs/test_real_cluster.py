@@ -70,14 +70,14 @@ async def start(stack: AsyncExitStack, folder: Path, capacity: str, code: str = 
         await asyncio.wait_for(task, 30)
 
     stack.push_async_callback(stop)
-    await asyncio.wait([task, opened], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([task, opened], timeout=100, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     return opened.result()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.05)
 
@@ -152,11 +152,11 @@ async def test_every_holder_is_announced_with_the_address_of_its_gateway(tmp_pat
 
         wanted = {cids.peer_id(node.engine.me.id): shown(node) for node in (a, b, c)}
         assert list(map(len, wanted.values())) == [2, 2, 0]
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while await named() != wanted:
                 await asyncio.sleep(0.05)
         await a.withdraw(root)
         target = f"http://127.0.0.1:{port}/ipfs/{cids.to_text(root)}?format=raw"
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while await status_of(target) != 410:  # until its blocks have gone everywhere
                 await asyncio.sleep(0.05)

@@ -161,7 +161,7 @@ async def check(folder: Path, truth: Truth, say: Callable[[str], str]) -> None:
         await store.close()
 
 
-@pytest.mark.timeout(40 + ROUNDS)
+@pytest.mark.timeout(120 + 2 * ROUNDS)
 async def test_no_acknowledged_change_is_missing_after_kill_9(tmp_path: Path, victims: Victims) -> None:
     acknowledged_count = 0
     truth, folder = Truth(), tmp_path / "0"
@@ -223,7 +223,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     these.unplug()
 
 
-@pytest.mark.timeout(60 + 5 * POWER_ROUNDS)
+@pytest.mark.timeout(120 + 5 * POWER_ROUNDS)
 async def test_no_acknowledged_change_is_missing_after_a_power_cut(machine: Machine, victims: Victims) -> None:
     truth = Truth()
     for number in range(POWER_ROUNDS):
