@@ -36,6 +36,7 @@ def copies(c: Cluster) -> list[int]:
     return [counts[key] for source in c.world.published.values() for key in c.world.contents.of(source.root).leaves]
 
 
+@pytest.mark.timeout(300)
 def test_fifty_nodes_live_through_two_deaths(light_parts: Parts) -> None:
     live_through_a_death(FIFTY, light_parts)
 
