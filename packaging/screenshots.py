@@ -92,11 +92,12 @@ class House(DemoCluster):
             node.await_stop()
             subprocess.run(["umount", str(self.folder / f"disk-{node.name}")], check=False, stderr=subprocess.DEVNULL)
 
-    def status(self) -> Any:
+    def status(self) -> dict[str, Any]:
+        """Nothing in it while the node does not answer."""
         try:
-            return self.seeder.client.command("status")
+            return dict(self.seeder.client.command("status"))
         except RalnodeError:
-            return None
+            return {"nodes": [], "health": ""}
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
@@ -111,7 +112,7 @@ def sit_for(house: House, folder: Path) -> None:
     (house.folder / "made").mkdir()
     for number, (name, megabytes) in enumerate(FILES):
         (house.files / name).write_bytes(random.Random(number).randbytes(megabytes * MB))
-    until(lambda: house.status() is not None and len(house.status()["nodes"]) == len(HOUSE), "six nodes")
+    until(lambda: len(house.status()["nodes"]) == len(HOUSE), "six nodes")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         context = browser.new_context()

@@ -47,7 +47,7 @@ class Watch:
         self.complaints: list[str] = []
 
     def follow(self, context: Any) -> Any:
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(40_000)  # CI is slow and loaded
         context.on("console", self._console)
         context.on("weberror", lambda error: self.complaints.append(f"error: {error.error}"))
         context.on("dialog", self._dialog)
