@@ -7,9 +7,8 @@ groups="memory pids cpu systemd unified"
 leave() {
     for pid in $machines; do kill -9 "$pid" 2>/dev/null || true; done
     for pid in $machines; do gone "$pid" || true; done
-    for group in $groups; do
-        find "/sys/fs/cgroup/$group" -maxdepth 1 -name 'ralnode-test-*' -exec find {} -depth -type d -exec rmdir {} + \; \
-            2>/dev/null || true
+    for folder in /sys/fs/cgroup/*/ralnode-test-$$-* /sys/fs/cgroup/ralnode-test-$$-*; do
+        [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
     rm -rf "$place" 2>/dev/null || true # what is mounted there goes with this namespace
 }
@@ -21,16 +20,17 @@ gone() { # PID: whether it has ended within 10 s
     return 1
 }
 
+# Control groups have the number of this run in their names: one that an earlier run left behind still has its address filters.
 boot() { # NAME; the pid of its systemd in $booted. A name that was booted before boots with what it had written
     if [ ! -d "$place/$1/up" ]; then # kept here, outside the machine's own namespace, to outlive it
         mkdir -p "$place/$1"
         mount -t tmpfs tmpfs "$place/$1"
         mkdir "$place/$1/up" "$place/$1/work" "$place/$1/root"
     fi
-    for group in $groups; do [ ! -d "/sys/fs/cgroup/$group" ] || mkdir -p "/sys/fs/cgroup/$group/ralnode-test-$1"; done
+    for group in $groups; do [ ! -d "/sys/fs/cgroup/$group" ] || mkdir -p "/sys/fs/cgroup/$group/ralnode-test-$$-$1"; done
     (
         for group in $groups; do
-            [ ! -d "/sys/fs/cgroup/$group" ] || echo 0 >"/sys/fs/cgroup/$group/ralnode-test-$1/cgroup.procs"
+            [ ! -d "/sys/fs/cgroup/$group" ] || echo 0 >"/sys/fs/cgroup/$group/ralnode-test-$$-$1/cgroup.procs"
         done
         exec unshare --mount --pid --ipc --uts --cgroup --net --fork --kill-child \
             sh packaging/debian/machine.sh "$1" "$place/$1" "$base" "$package"
