@@ -17,7 +17,7 @@ from interop_tools import run, until
 
 from ralnode.api import RalnodeError
 from ralnode.cli.client import NodeClient
-from ralnode.cli.demo.processes import DemoNode, free_ports, program
+from ralnode.cli.demo.processes import DemoNode, bind_somewhere, free_ports, program
 from ralnode.host.joincode import JoinCode
 
 CAPACITY_BYTES = 90_000_000
@@ -225,8 +225,7 @@ class SingleNode:
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        return bind_somewhere(probe)
 
 
 def our_cids(paths: Sequence[Path], profile: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -25,6 +26,7 @@ from ralnode.host.joincode import JoinCode
 
 NAMES: Final = ("attic", "cellar", "closet", "desk", "garage", "shed")
 STOP_SECONDS_MAX: Final = 10.0
+_PORTS: Final = range(20_000, 32_000)
 _PR_SET_PDEATHSIG: Final = 1
 _KEPT_VARIABLES: Final = frozenset({"RALNODE_PLUGINS", "RALNODE_PLUGINS_DIR"})
 
@@ -200,12 +202,20 @@ def free_ports(count: int) -> list[Ports]:
 
         def free(kind: int) -> int:
             held = stack.enter_context(socket.socket(socket.AF_INET, kind))
-            held.bind(("127.0.0.1", 0))
-            port: int = held.getsockname()[1]
-            return port
+            return bind_somewhere(held)
 
         tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
         return [Ports(free(tcp), free(udp), free(tcp)) for _ in range(count)]
+
+
+def bind_somewhere(to_bind: socket.socket) -> int:
+    """Below the ports that systems give to outgoing connections, so that none takes it before its node has it."""
+    for port in random.sample(_PORTS, 50):
+        with contextlib.suppress(OSError):
+            to_bind.bind(("127.0.0.1", port))
+            return port
+    to_bind.bind(("127.0.0.1", 0))
+    return int(to_bind.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:
