@@ -10,7 +10,8 @@ leave() {
     for folder in /sys/fs/cgroup/*/ralnode-test-$$-* /sys/fs/cgroup/ralnode-test-$$-*; do
         [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
-    rm -rf "$place" 2>/dev/null || true # what is mounted there goes with this namespace
+    for folder in "$place"/*/; do umount -l "$folder" 2>/dev/null || true; done
+    rm -rf "$place"
 }
 gone() { # PID: whether it has ended within 10 s
     for _ in $(seq 50); do
