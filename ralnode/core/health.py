@@ -255,6 +255,10 @@ class StatusMaker:
 def cells(blocks: BlockSet, leaf_count: int) -> str:
     """A set of leaves as at most 32 digits, one per stretch of the source: 0 none of it, 9 all of it."""
     count = min(_CELLS_MAX, leaf_count)
+    if leaf_count <= _CELLS_MAX:  # most files are small: a stretch is one leaf
+        return f"{blocks.bits & ((1 << leaf_count) - 1):0{leaf_count}b}"[::-1].replace("1", "9") if leaf_count else ""
+    if len(blocks) in (0, leaf_count):
+        return ("9" if blocks else "0") * count
     digits = []
     for cell in range(count):
         start, stop = cell * leaf_count // count, (cell + 1) * leaf_count // count

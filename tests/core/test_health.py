@@ -1,6 +1,7 @@
 """The sentence of truth and the figures around it."""
 
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 
@@ -152,3 +153,18 @@ def test_what_is_kept_between_two_looks_follows_every_change() -> None:
     assert look(FILM) == (4, {}, 16_000_000)
     assert look() == (0, {}, 0)
     assert look(FILM, dead=True) == (4, {}, 16_000_000)
+
+
+@pytest.mark.parametrize("leaf_count", [0, 1, 2, 7, 31, 32, 33, 64, 100, 1000])
+def test_cells_of_the_map_are_the_same_however_they_are_reckoned(leaf_count: int) -> None:
+    """0 none, 9 all, else the share of the stretch."""
+    dice = Random(leaf_count)
+    for some in (0, 1, leaf_count // 2, leaf_count):
+        held = set(dice.sample(range(leaf_count), some if some <= leaf_count else 0))
+        width = min(32, leaf_count)
+        expected = ""
+        for cell in range(width):
+            stretch = range(cell * leaf_count // width, (cell + 1) * leaf_count // width)
+            here = len(held.intersection(stretch))
+            expected += "0" if not here else str(1 + 8 * here // len(stretch))
+        assert cells(BlockSet.of(held), leaf_count) == expected
