@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import mimetypes
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -151,5 +152,18 @@ def sniff(start: bytes, *, is_whole: bool) -> str:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError:
         return "application/octet-stream"
+    if is_whole and _is_json(decoded):
+        return "application/json"
     printable = all(c.isprintable() or c in "\r\n\t\f" for c in decoded)
     return "text/plain; charset=utf-8" if printable else "application/octet-stream"
+
+
+def _is_json(text: str) -> bool:
+    """An object or a list, which no other text is by chance."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

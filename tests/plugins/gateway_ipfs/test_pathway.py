@@ -343,6 +343,8 @@ async def test_other_origins_may_read(client, method) -> None:
 @pytest.mark.parametrize(("start", "kind"), [
     (b"\x89PNG\r\n\x1a\n...", "image/png"), (b"....ftypisom", "video/mp4"), (b"<!DOCTYPE html>", "text/html; charset=utf-8"),
     ("grüße\n".encode(), "text/plain; charset=utf-8"), (b"\0\1\2", "application/octet-stream"), (b"", "text/plain; charset=utf-8"),
+    (b' {"a": [1]}\n', "application/json"), (b"[1]", "application/json"), (b"[1] and more", "text/plain; charset=utf-8"),
+    (b"1", "text/plain; charset=utf-8"), (b"[" * 500, "text/plain; charset=utf-8"),
 ])  # fmt: skip
 def test_a_nameless_file_is_told_by_its_first_bytes(start, kind) -> None:
     assert sniff(start, is_whole=True) == kind
