@@ -57,7 +57,8 @@ class Lab:
             "NOTIFY_SOCKET": str(self.path / "notify"),
             **environ,
         }
-        command = [sys.executable, "-m", "ralnode", "run"]
+        # Who runs the tests under nohup must not hand that on.
+        command = ["env", "--default-signal=HUP", sys.executable, "-m", "ralnode", "run"]
         process = subprocess.Popen(command, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.processes.append(process)
         return process
