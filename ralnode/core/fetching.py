@@ -71,9 +71,9 @@ class Fetcher:
     # --- outcomes ---
 
     def usage_measured(self, usage: Usage) -> None:
-        grew = usage.capacity_bytes > self._usage.capacity_bytes or usage.used_bytes < self._usage.used_bytes
-        self._usage, self._stored_since_usage_bytes = usage, 0
-        if grew:
+        """Full for what was asked while less was known to be used need not be full for what is asked now."""
+        before, self._usage, self._stored_since_usage_bytes = self._usage, usage, 0
+        if usage.capacity_bytes > before.capacity_bytes or usage.used_bytes != before.used_bytes:
             self.is_full = False
 
     def blocks_stored(self, task: int, blocks: BlockSet, size_bytes: int) -> None:

@@ -87,6 +87,20 @@ def test_a_full_store_ends_fetching_until_there_is_room() -> None:
     assert setting.schedule(now=1000)
 
 
+def test_a_store_full_for_what_was_asked_before_its_use_was_known_is_asked_for_less() -> None:
+    """A user's own file came between: the room was thought to be larger than it was."""
+    setting = Setting(ann=ALL, room_mib=40)
+    (effect,) = setting.schedule()
+    assert isinstance(effect, FetchBlocks)
+    setting.fetcher.ended(FetchEnded(effect.task, "it broke", False, True), 0)
+    setting.fetcher.usage_measured(Usage(40 * limits.MIB, 30 * limits.MIB))
+    (less,) = fetched(setting.schedule(now=1000)).values()
+    assert 0 < len(less) < 10
+    setting.fetcher.ended(FetchEnded(effect.task + 1, "it broke", False, True), 1000)
+    setting.fetcher.usage_measured(Usage(40 * limits.MIB, 30 * limits.MIB))
+    assert not setting.schedule(now=2000), "nothing has changed"
+
+
 def test_a_failing_peer_is_left_alone_for_longer_each_time() -> None:
     setting = Setting(ann=ALL)
     now, waits = 0.0, []
