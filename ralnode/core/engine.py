@@ -174,7 +174,7 @@ class Engine(EngineState):
             effects += self._source_changed(before, self._catalogue.source(root), now)
         if merged.nodes or merged.sources:
             self._membership.records_changed()
-            self._planning.again(now)
+            (self._planning.soon if merged.sources else self._planning.again)(now)
         if merged.own_changed:
             self._announcing.announce_soon(now, 0.0)
         return effects
@@ -204,7 +204,7 @@ class Engine(EngineState):
         self._announcing.announce_soon(now, 0.0)
         self._fetch_again = True
         self._say(now, "info", f"source {source.name} was added here")
-        self._planning.again(now)
+        self._planning.soon(now)
         return []
 
     def _source_withdrawn(self, event: ev.SourceWithdrawn, now: Instant) -> list[Effect]:
@@ -213,7 +213,7 @@ class Engine(EngineState):
             return [ev.SourceSettled(event.root, refusal="no such source in the catalogue; nothing was changed")]
         self._documents.update(self._catalogue.remove_source(event.root, now))
         self._then.append(ev.SourceSettled(event.root))
-        self._planning.again(now)
+        self._planning.soon(now)
         return self._drop(source, now)
 
     def _drop(self, source: Source, now: Instant) -> list[Effect]:

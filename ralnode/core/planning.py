@@ -23,6 +23,8 @@ _ABSENCE_CHECK_SECONDS: Final = 5.0
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     debounce_seconds: float = 1.0
+    urgent_seconds: float = 0.1
+    """Instead, for a source that has come or gone, when there was no plan for `debounce_seconds`."""
     needs_holdings: bool = False
     holdings_interval_seconds: float = 5.0
     """Between two plans of a planner that looks at holdings."""
@@ -51,6 +53,7 @@ class Planning:
         self._holdings = holdings
         self._changes = changes
         self._due_at = _NEVER
+        self._begun_at = -_NEVER
         self._placement_changes_at = _NEVER
 
     @property
@@ -60,6 +63,14 @@ class Planning:
     def again(self, now: Instant) -> None:
         """Something that plans depend on may have changed."""
         self._due_at = min(self._due_at, now.seconds + self._options.debounce_seconds)
+
+    def soon(self, now: Instant) -> None:
+        """A user waits for what has changed. No sooner after the last plan than otherwise, and not before the first one:
+        a node that has just begun knows nobody yet."""
+        self.again(now)
+        if self.plan is not None:
+            settled_at = self._begun_at + self._options.debounce_seconds
+            self._due_at = min(self._due_at, max(now.seconds + self._options.urgent_seconds, settled_at))
 
     def view(self, me: NodeInfo, now: Instant) -> View:
         """What the planner would be given now."""
@@ -88,6 +99,7 @@ class Planning:
         if self.plan is not None and view == self.planned_view:
             return []
         self.epoch += 1
+        self._begun_at = now.seconds
         self.is_busy = True
         self.planned_view = view
         return [ComputePlan(self.epoch, view)]

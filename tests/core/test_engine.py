@@ -1,6 +1,7 @@
 """One engine, driven by hand. Whole clusters are in tests/sim."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -164,6 +165,46 @@ def test_a_view_is_planned_once_and_only_again_when_it_changes() -> None:
     published(driven)
     (second,) = driven.of(ev.ComputePlan, driven.wait(3))
     assert second.view.sources == (FILM,)
+
+
+def planned() -> Driven:
+    """Past its first plan, and quiet since."""
+    driven = Driven()
+    (first,) = driven.of(ev.ComputePlan, driven.wait(3))
+    driven.tell(ev.PlanComputed(first.epoch, Plan({}), 0.1))
+    driven.wait(10)
+    return driven
+
+
+def test_a_new_source_is_planned_for_at_once_when_things_were_quiet() -> None:
+    driven = planned()
+    published(driven)
+    (compute,) = driven.of(ev.ComputePlan, driven.wait(0.2))
+    assert compute.view.sources == (FILM,)
+
+
+def test_many_new_sources_are_planned_for_once_a_second() -> None:
+    driven = planned()
+    plans: list[ev.ComputePlan] = []
+    for number in range(40):
+        driven.tell(
+            ev.SourcePublished(
+                replace(FILM, root=FILM.root[:4] + bytes([number]) * 32, name=f"film {number}"),
+                Holding(True, BlockSet(), BlockSet.full(10)),
+            )
+        )
+        for compute in driven.of(ev.ComputePlan, driven.wait(0.1)):
+            plans.append(compute)
+            driven.tell(ev.PlanComputed(compute.epoch, Plan({}), 0.01))
+    assert [len(plan.view.sources) for plan in plans[:2]] == [1, 12]
+    assert len(plans) <= 5
+
+
+def test_before_the_first_plan_even_a_new_source_waits_for_the_others_to_be_met() -> None:
+    driven = Driven()
+    published(driven)
+    assert not driven.of(ev.ComputePlan, driven.wait(0.9))
+    assert driven.of(ev.ComputePlan, driven.wait(0.2))
 
 
 def test_a_failing_planner_leaves_the_last_plan_in_force_and_is_asked_again() -> None:
