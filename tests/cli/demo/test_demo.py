@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,12 +26,13 @@ SMALL = ("demo", "--nodes", "3", "--size", "4MB")
 @pytest.fixture
 def place(cli: Cli) -> Iterator[Path]:
     """Where the demo makes its folder; with a short path, for the sockets."""
-    folder = Path("/tmp") / f"ral-demo-test-{os.getpid()}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="ral-demo-test-", dir="/tmp"))
     yield folder
-    left = processes(folder)
-    assert list(folder.iterdir()) == []
+    deadline = time.monotonic() + 100  # a node whose demo was interrupted while it started it may still be ending
+    while (left := processes(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert left == {}
+    assert list(folder.iterdir()) == []
     folder.rmdir()
 
 
