@@ -7,7 +7,7 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +22,8 @@ from ralnode.host.quantities import parse_size
 
 NODES_MIN, NODES_MAX = 3, 20
 """Two nodes must be left for two copies; twenty processes are as many as a small machine bears."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def command(
@@ -46,7 +48,7 @@ def command(
         size_bytes = parse_size(data_size)
     except ValueError as error:
         raise UsageError(f"--size: {error}") from error
-    for each in (signal.SIGTERM, signal.SIGHUP):
+    for each in _ENDING:
         signal.signal(each, _interrupt)
     with DemoCluster(folder) as cluster:
         outcome = _tell(Stage(to_stderr=global_options(ctx).json), cluster, nodes, size_bytes)
@@ -81,4 +83,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Once: a second one in the middle of the first one's cleaning up would leave processes behind."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
