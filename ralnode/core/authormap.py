@@ -135,7 +135,7 @@ class AuthorMap:
             self.walk.stalled += 1
             if self.walk.stalled < _STALLED_MAX:
                 return
-            self.walk = None
+            self.walk, self._tried = None, (0, 0, False)  # it was never walked to its end
         if theirs.known == self.known == self.top_seq and theirs.fingerprint:
             self.unfinished = False  # that peer is whole and knows no more
         if self.is_behind(theirs.gc_seq):

@@ -1,7 +1,6 @@
 """Mixed accidents from seeds: those that failed once first, then fixed ones, then fresh ones.
 
-`RALNODE_SIM_SEEDS` says how many fresh ones (default 10: of some thousand new seeds one in a thousand still finds something, and
-a check should not fail for what it did not change). A failure prints its seed and what was done; put the seed into
+`RALNODE_SIM_SEEDS` says how many fresh ones (default 50). A failure is a finding, whatever was changed: it prints its seed and what was done; put the seed into
 regressions.txt. To repeat one: `RALNODE_SIM_FIRST_SEED=<seed> RALNODE_SIM_SEEDS=1`.
 """
 
@@ -31,7 +30,7 @@ def regressions() -> list[int]:
 
 
 def fresh_seeds() -> list[int]:
-    count = int(os.environ.get("RALNODE_SIM_SEEDS", "10"))
+    count = int(os.environ.get("RALNODE_SIM_SEEDS", "50"))
     first = int(os.environ.get("RALNODE_SIM_FIRST_SEED") or 100_000 + secrets.randbelow(1_000_000_000))
     return list(range(first, first + count))
 
