@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 50
+NO_PLAN_YET = 69
 BUILT = ROOT / "dist/ralnode-dir/ralnode"
 ONE_FILE = ROOT / "dist/ralnode"
 
@@ -42,6 +43,13 @@ class Frozen:
         done = self.run(*arguments)
         assert done.returncode == 0, f"{arguments}: {done}"
         return done.stdout
+
+    def plan(self) -> Any:
+        """The node's first plan comes a second after its first file."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while self.run("--json", "plan").returncode == NO_PLAN_YET and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return self.json("plan")
 
     def json(self, *arguments: str | Path) -> Any:
         return json.loads(self.ok("--json", *arguments))

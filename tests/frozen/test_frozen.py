@@ -73,7 +73,7 @@ def test_a_planner_dropped_in_as_one_file_plans(run_node: Start, tmp_path: Path)
     node = run_node("--plugins-dir", folder, "--planner", "mirror")
     (node.folder / "note").write_bytes(b"keep me")
     node.cli.ok("add", "note")
-    assert node.cli.json("plan")["planner"].startswith("mirror")
+    assert node.cli.plan()["planner"].startswith("mirror")
     assert node.cli.ok("cat", "note") == "keep me"
 
 
