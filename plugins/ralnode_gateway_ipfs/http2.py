@@ -30,9 +30,9 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from starlette.types import ASGIApp
 
+from ralnode.api.httpserver import HEAD_BYTES_MAX, HEAD_SECONDS_MAX
 from ralnode_gateway_ipfs.credit import ANSWER_EARNS, FRAME_COST, RESET_COST, SENT_BYTES_PER_CREDIT, Credit
 from ralnode_gateway_ipfs.http2_stream import GoneError, Stream, scope_of
-from ralnode_gateway_ipfs.protocol import HEAD_BYTES_MAX, HEAD_SECONDS_MAX
 
 STREAMS_MAX: Final = 100
 """RFC 9113 advises no less. How many are answered at one time is the application's business."""

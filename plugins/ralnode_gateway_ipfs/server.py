@@ -5,32 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 
 from ralnode.api import ConfigError, Context, GatewayStatus, LocalError
+from ralnode.api.httpserver import BoundedProtocol, QuietServer
 from ralnode_gateway_ipfs.app import App
 from ralnode_gateway_ipfs.options import IpfsOptions
-from ralnode_gateway_ipfs.protocol import BoundedProtocol
 from ralnode_gateway_ipfs.tls import LOOK_SECONDS, TlsListener, bind
 
 _PORT_MAX = 65_535
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The node owns the signals; uvicorn would raise them again."""
-        yield
 
 
 class IpfsGateway:
@@ -45,7 +29,7 @@ class IpfsGateway:
         self._host = "0.0.0.0" if options.public else "127.0.0.1"
         self._port = options.port
         self._trouble: LocalError | None = None
-        self._server: _Server | None = None
+        self._server: QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
         self._tls: TlsListener | None = None
         self._tls_trouble = ""
@@ -73,7 +57,7 @@ class IpfsGateway:
         self._trouble = None
         app = App(self._context, self._options, self.listening)
         config = self._configured(app)
-        self._server = _Server(config)
+        self._server = QuietServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="IPFS gateway")
         await self._server.listening.wait()
         if self._options.tls:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from ralnode.api import Context, LocalError, UnavailableError
+from ralnode.api.httpserver import BoundedProtocol
 from ralnode_gateway_ipfs.certificate import (
     Certificate,
     load_given,
@@ -24,7 +25,6 @@ from ralnode_gateway_ipfs.certificate import (
 )
 from ralnode_gateway_ipfs.http2 import Http2Connection
 from ralnode_gateway_ipfs.options import IpfsOptions
-from ralnode_gateway_ipfs.protocol import BoundedProtocol
 
 HANDSHAKE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0

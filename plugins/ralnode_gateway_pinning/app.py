@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from ralnode_gateway_pinning.tokens import Doorkeeper
 from ralnode_gateway_pinning.worker import Worker
 
 BODY_BYTES_MAX: Final = 64 * 1024
+BODY_SECONDS_MAX: Final = 30.0
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -133,10 +135,14 @@ class PinningApp:
 
 async def _body(request: Request) -> bytes:
     data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > BODY_BYTES_MAX:
-            raise RefusedRequestError(400, "BAD_REQUEST", f"the body may have {BODY_BYTES_MAX} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > BODY_BYTES_MAX:
+                    raise RefusedRequestError(400, "BAD_REQUEST", f"the body may have {BODY_BYTES_MAX} bytes")
+    except TimeoutError:
+        raise RefusedRequestError(400, "BAD_REQUEST", f"the body took more than {BODY_SECONDS_MAX:.0f} s") from None
     return bytes(data)
 
 

@@ -5,36 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
 
 from ralnode.api import ConfigError, Context, LocalError
+from ralnode.api.httpserver import BoundedBodyProtocol, QuietServer
 from ralnode_gateway_pinning.app import PinningApp
 from ralnode_gateway_pinning.book import Book
 from ralnode_gateway_pinning.options import PinningOptions
 from ralnode_gateway_pinning.tokens import Doorkeeper, load_token
 from ralnode_gateway_pinning.worker import Worker
 
-HEAD_BYTES_MAX = 16 * 1024
 TOKEN_FILE = "pinning.token"  # noqa: S105 - the name of a file
 BOOK_FILE = "pins.sqlite"
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The node owns the signals; uvicorn would raise them again."""
-        yield
 
 
 class PinningGateway:
@@ -77,7 +61,7 @@ class PinningGateway:
             stack.push_async_callback(worker.stop)
             await worker.start()
             app = PinningApp(self._context.node, book, worker, Doorkeeper(token), self._options)
-            server = _Server(self._configured(app))
+            server = QuietServer(self._configured(app))
             self._task = asyncio.create_task(server.serve(sockets=[listener]), name="pinning service")
             stack.push_async_callback(self._end, server, self._task)
             await server.listening.wait()
@@ -96,13 +80,13 @@ class PinningGateway:
         self._task = None
 
     @staticmethod
-    async def _end(server: _Server, task: asyncio.Task[None]) -> None:
+    async def _end(server: QuietServer, task: asyncio.Task[None]) -> None:
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)
 
     def _configured(self, app: PinningApp) -> uvicorn.Config:
         return uvicorn.Config(
-            app, http="h11", h11_max_incomplete_event_size=HEAD_BYTES_MAX, log_config=None, log_level="critical",
+            app, http=BoundedBodyProtocol, log_config=None, log_level="critical",
             access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
             limit_concurrency=self._options.connections_max, timeout_keep_alive=30, timeout_graceful_shutdown=1,
         )  # fmt: skip

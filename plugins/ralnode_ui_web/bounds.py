@@ -33,10 +33,6 @@ TOKEN_DAYS_MAX: Final = 3650
 PASSWORD_CHARS_MIN: Final = 8
 PASSWORD_BYTES_MAX: Final = 1024
 
-HEAD_BYTES_MAX: Final = 16 * 1024
-HEAD_SECONDS_MAX: Final = 10.0
-"""For a client to send its head, also on a connection that was just opened."""
-
 BODY_BYTES_MAX: Final = 64 * 1024
 """Forms and JSON; uploads have their own rules."""
 

@@ -89,6 +89,14 @@ class Service:
         finally:
             connection.close()
 
+    async def raw(self, data: bytes) -> bytes:
+        """Everything that comes back until the other side closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.gateway.url.rsplit(":", 1)[1]))
+        writer.write(data)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer
+
     async def pin(self, cid: str, **more: Any) -> str:
         """The requestid."""
         status, found = await self.ask("POST", "/pins", {"cid": cid, **more})

@@ -6,8 +6,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from ralnode.api import ConfigError, StorageFullError, UnavailableError
+from ralnode.api import ConfigError, StorageFullError, UnavailableError, httpserver
 from ralnode.dag import cid as cids
+from ralnode_gateway_pinning import app
 from ralnode_gateway_pinning.server import BOOK_FILE
 
 from_text = cids.parse
@@ -194,6 +195,16 @@ class TestRefusals:
         status, found = await service.ask("POST", "/pins", body)
         assert (status, found["error"]["reason"]) == (400, "BAD_REQUEST")
         assert not node.pulled
+
+    async def test_heads_and_bodies_are_bounded_in_size_and_time(self, service, monkeypatch) -> None:
+        monkeypatch.setattr(httpserver, "HEAD_SECONDS_MAX", 0.2)
+        monkeypatch.setattr(app, "BODY_SECONDS_MAX", 0.2)
+        start = b"POST /pins HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + service.token.encode()
+        assert await service.raw(b"GET /pins HTTP/1.1\r\nHost: x") == b""
+        assert await service.raw(b"") == b""
+        assert (await service.raw(start + b"\r\nX: " + b"x" * 20_000)).startswith(b"HTTP/1.1 431")
+        slow = await service.raw(start + b"\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{")
+        assert slow.startswith(b"HTTP/1.1 400") and b"the body took more than" in slow
 
     async def test_what_is_not_there(self, service) -> None:
         for method, target in (("GET", "/pins/nobody"), ("DELETE", "/pins/nobody"), ("GET", "/"), ("PUT", "/pins")):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from page_client import Client, Web
 
-from ralnode_ui_web import protocol
+from ralnode.api import httpserver
 from ralnode_ui_web.guard import HEADERS, needed_scope
 from ralnode_ui_web.hosts import Hosts
 
@@ -201,7 +201,7 @@ async def test_a_head_that_is_too_large_ends_the_connection(web: Web) -> None:
 
 
 async def test_a_client_that_is_too_slow_with_its_head_is_cut_off(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(httpserver, "HEAD_SECONDS_MAX", 0.2)
     assert await _raw(web.port, b"GET /healthz HTTP/1.1\r\nHost: local") == b""
     assert await _raw(web.port, b"") == b""
 
