@@ -1,5 +1,6 @@
 """Beside Kubo and nginx, in turn in one call: reading a file and single blocks over HTTP, adding, copying to a second node,
-memory. Kubo comes from `sh packaging/interop`; without it there are no figures. `--small` uses 256 MiB instead of 1 GiB."""
+memory. Kubo comes from `sh packaging/interop`; without it there are no figures. `--small` uses 256 MiB instead of 1 GiB;
+`--only reading,blocks,adding,copying` leaves the other parts out."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from interop_tools import TOOLS, until
 
 MIB = 1 << 20
 SIZE_BYTES = (256 if "--small" in sys.argv else 1024) * MIB
+ONLY = next((word for before, word in zip(sys.argv, sys.argv[1:], strict=False) if before == "--only"), "").split(",")
 CONNECTIONS = 16
 BLOCK_REQUESTS = 3000
 PROFILE = "unixfs-v1-2025"
@@ -217,23 +219,35 @@ def memory(ours: SingleNode, kubo: Kubo, rest: tuple[float, float]) -> list[Figu
     ]
 
 
+def is_asked_for(*parts: str) -> bool:
+    return ONLY == [""] or any(part in ONLY for part in parts)
+
+
 def measure(folder: Path, program: Path) -> list[Figure]:
     make_file(folder / "film", 1)
+    figures = beside_one_node(folder, program) if is_asked_for("reading", "blocks", "adding") else []
+    return [*figures, copying(folder, program)] if is_asked_for("copying") else figures
+
+
+def beside_one_node(folder: Path, program: Path) -> list[Figure]:
     for name in ("node", "kubo"):
         (folder / name).mkdir()
+    figures: list[Figure] = []
     with (
         SingleNode(folder / "node", 8 * SIZE_BYTES) as ours,
         Kubo(program, folder / "kubo", [], PROFILE) as kubo,
     ):
-        time.sleep(10)
-        rest = memory_mib(ours.pid, "VmRSS"), memory_mib(kubo.pid, "VmRSS")
-        ours.run("add", folder / "film")
-        root = kubo("add", "--quieter", folder / "film").strip()
-        figures = reading(folder, ours, kubo, root)
-        figures.append(single_blocks(ours, kubo, root))
-        figures += memory(ours, kubo, rest)
-        figures += adding(folder, ours, program)
-    return [*figures, copying(folder, program)]
+        if is_asked_for("reading", "blocks"):
+            time.sleep(10)
+            rest = memory_mib(ours.pid, "VmRSS"), memory_mib(kubo.pid, "VmRSS")
+            ours.run("add", folder / "film")
+            root = kubo("add", "--quieter", folder / "film").strip()
+            figures += reading(folder, ours, kubo, root) if is_asked_for("reading") else []
+            figures += [single_blocks(ours, kubo, root)] if is_asked_for("blocks") else []
+            figures += memory(ours, kubo, rest)
+        if is_asked_for("adding"):
+            figures += adding(folder, ours, program)
+    return figures
 
 
 def main() -> int:
