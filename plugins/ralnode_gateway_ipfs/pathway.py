@@ -32,8 +32,8 @@ _DOCUMENTS: Final[Mapping[int, tuple[str, tuple[Form, ...]]]] = {
     0x51: ("application/cbor", (Form.CBOR,)),
 }
 """Codec -> its media type, and what may be asked for to get it as it is (IPIP-524)."""
-_TARGETS: Final[Mapping[Form, int]] = {Form.DAG_JSON: codecs.JSON, Form.DAG_CBOR: codecs.CBOR}
-_CONVERTED: Final = (cids.RAW, cids.DAG_PB, codecs.JSON, codecs.CBOR)
+_TARGETS: Final[Mapping[Form, int]] = {Form.DAG_JSON: cids.DAG_JSON, Form.DAG_CBOR: cids.DAG_CBOR}
+_CONVERTED: Final = (cids.RAW, cids.DAG_PB, cids.DAG_JSON, cids.DAG_CBOR)
 
 
 async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool, converts: bool) -> Answer:

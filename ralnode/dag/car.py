@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import cbor2
-
 from ralnode.api.limits import BLOCK_BYTES_MAX, MIB
 from ralnode.api.model import Block
 from ralnode.dag import cid as cids
-from ralnode.dag import varint
+from ralnode.dag import dagcbor, varint
 from ralnode.dag.errors import DagError
+from ralnode.dag.ipld import Link
 
 HEADER_BYTES_MAX: Final = MIB
 """Thousands of roots; a header is usually 60 bytes."""
@@ -22,15 +21,12 @@ SECTION_BYTES_MAX: Final = BLOCK_BYTES_MAX + cids.CID_BYTES_MAX
 ROOTS_MAX: Final = 10_000
 _V2_PRAGMA: Final = bytes.fromhex("0aa16776657273696f6e02")
 _V2_HEADER_BYTES: Final = 40
-_CID_TAG: Final = 42
 _VARINT_BYTES_MAX: Final = 10
 
 
 def encode_header(roots: Sequence[bytes]) -> bytes:
     """The beginning of a CARv1 with these root CIDs."""
-    body = cbor2.dumps(
-        {"roots": [cbor2.CBORTag(_CID_TAG, b"\0" + root) for root in roots], "version": 1}, canonical=True
-    )
+    body = dagcbor.encode({"roots": [Link(root) for root in roots], "version": 1})
     return varint.encode(len(body)) + body
 
 
@@ -146,22 +142,18 @@ class CarReader:
 def _decode_header(body: bytes) -> tuple[bytes, ...]:
     """The roots. A header without roots is allowed: some writers leave them out."""
     try:
-        header = cbor2.loads(body)
-    except (cbor2.CBORDecodeError, ValueError, RecursionError) as error:
-        raise DagError(f"the header of the CAR file is not CBOR: {error}") from None
+        header = dagcbor.decode(body)
+    except DagError as error:
+        raise DagError(f"the header of the CAR file is not DAG-CBOR: {error}") from None
     if not isinstance(header, dict) or header.get("version") != 1:
         raise DagError("the header of the CAR file is not that of version 1 or 2")
     roots = header.get("roots", [])
-    if not isinstance(roots, list | tuple) or len(roots) > ROOTS_MAX:
+    if not isinstance(roots, list) or len(roots) > ROOTS_MAX:
         raise DagError("the header of the CAR file has no list of roots")
-    return tuple(_decode_root(root) for root in roots)
+    return tuple(_read_root(root) for root in roots)
 
 
-def _decode_root(root: object) -> bytes:
-    value = root.value if isinstance(root, cbor2.CBORTag) and root.tag == _CID_TAG else None
-    if not isinstance(value, bytes) or not value.startswith(b"\0"):
+def _read_root(root: object) -> bytes:
+    if not isinstance(root, Link):
         raise DagError("a root of the CAR file is not a CID")
-    cid, end = cids.read(value, 1)
-    if end != len(value):
-        raise DagError("a root of the CAR file is not a CID")
-    return cid
+    return root.cid

@@ -7,16 +7,14 @@ MissingBlockError: the reader notices the incomplete CAR. Identity CIDs are walk
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
-
-import cbor2
 
 from ralnode.api.limits import DAG_DEPTH_MAX
 from ralnode.api.model import Block
 from ralnode.dag import cid as cids
-from ralnode.dag import hamt, pb
+from ralnode.dag import document, hamt, pb
 from ralnode.dag.errors import DagError, MissingBlockError, PathError
 from ralnode.dag.node import FsNode, open_node
 from ralnode.dag.trustless import ByteRange, GatewayRequest, Scope
@@ -27,7 +25,6 @@ DISTINCT_BLOCKS_MAX: Final = 1_000_000
 """What `dups=n` can be kept for: 1 TiB of 1 MiB blocks, in 60 MiB of memory. Beyond, ask for dups=y."""
 _AHEAD_COUNT: Final = 4
 """Leaves asked for in one step: 8 MiB at most."""
-_CBOR_CID_TAG: Final = 42
 
 
 class Emit(NamedTuple):
@@ -65,14 +62,15 @@ class _Plan:
         block = yield from self.read(cid)
         names = deque(path)
         while names:
-            if cids.codec_of(cid) == cids.DAG_CBOR:
-                link = _cbor_entry(_decode_cbor(block), names)
+            codec = cids.codec_of(cid)
+            if codec in document.LINKED:
+                link = document.enter(document.decode(codec, block), names)
                 if link is None:
                     return cid, block
                 cid = link
                 block = yield from self.read(cid)
                 continue
-            if cids.codec_of(cid) not in (cids.RAW, cids.DAG_PB):
+            if codec not in (cids.RAW, cids.DAG_PB):
                 raise PathError("not UnixFS")
             name = names.popleft()
             node = open_node(cids.to_key(cid), block)
@@ -201,52 +199,15 @@ def _entry(directory: FsNode, name: bytes) -> bytes:
     raise PathError("no such entry")
 
 
-def _cbor_entry(value: object, names: deque[bytes]) -> bytes | None:
-    """The first link on the path, or None when the path ends inside the document; takes the names it has used. Raises
-    PathError."""
-    while not isinstance(value, cbor2.CBORTag):
-        if not names:
-            return None
-        name = names.popleft().decode("utf-8", "replace")
-        if isinstance(value, Mapping) and name in value:
-            value = value[name]
-        elif isinstance(value, list | tuple) and name.isascii() and name.isdigit() and len(name) < 9:
-            if int(name) >= len(value):
-                raise PathError("no such entry")
-            value = value[int(name)]
-        else:
-            raise PathError("no such entry")
-    return next(_cbor_links(value), None)
-
-
 def _links(cid: bytes, block: bytes) -> _Links:
     codec = cids.codec_of(cid)
     if codec == cids.DAG_PB:
         return (link.cid for link in pb.decode(block).links)
-    if codec == cids.DAG_CBOR:
-        return _cbor_links(_decode_cbor(block))
+    if codec in document.LINKED:
+        return document.links(codec, block)
     if codec == cids.RAW:
         return iter(())
     raise DagError(f"the links of codec {codec:#x} are not known here")
-
-
-def _decode_cbor(block: bytes) -> object:
-    try:
-        return cbor2.loads(block)
-    except (cbor2.CBORDecodeError, ValueError, RecursionError) as error:
-        raise DagError(f"a dag-cbor block cannot be read: {error}") from None
-
-
-def _cbor_links(value: object) -> _Links:
-    """In the order of the encoding."""
-    if isinstance(value, cbor2.CBORTag) and value.tag == _CBOR_CID_TAG and isinstance(value.value, bytes):
-        yield cids.read(value.value, 1)[0]
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _cbor_links(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _cbor_links(item)
 
 
 def _shards(shard: FsNode) -> _Links:

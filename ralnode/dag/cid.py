@@ -19,6 +19,9 @@ from ralnode.dag.errors import DagError
 RAW: Final = 0x55
 DAG_PB: Final = 0x70
 DAG_CBOR: Final = 0x71
+DAG_JSON: Final = 0x0129
+CBOR: Final = 0x51
+JSON: Final = 0x0200
 _LIBP2P_KEY: Final = 0x72
 
 IDENTITY: Final = 0x00

@@ -1,11 +1,13 @@
-"""Resolving a path through directories and HAMTs. Symlinks are not followed: what they mean is the caller's to say."""
+"""Resolving a path through directories, HAMTs and IPLD documents. Symlinks are not followed: what they mean is the caller's
+to say."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from ralnode.dag import cid as cids
-from ralnode.dag import hamt
+from ralnode.dag import document, hamt
 from ralnode.dag.errors import MissingBlockError, PathError
 from ralnode.dag.node import FsNode, open_node
 from ralnode.dag.pb import Link
@@ -18,6 +20,15 @@ class Resolved(NamedTuple):
     """As its parent links to it (version 0 or 1)."""
     block: bytes
     node: FsNode
+
+
+class Crossing(NamedTuple):
+    """Of the first link on a path."""
+
+    cid: bytes | None
+    """Where it leads; None when the path ends inside of a document."""
+    rest: list[bytes]
+    """The names behind it."""
 
 
 def split_path(text: str) -> list[bytes]:
@@ -42,31 +53,54 @@ def encode_name(text: str) -> bytes:
 
 
 def resolve(root: bytes, path: list[bytes]) -> Walk[Resolved]:
-    """What lies at `path` below `root`. Raises PathError when there is nothing, MissingBlockError, DagError."""
+    """The file or directory at `path` below `root`. Raises PathError when there is nothing, MissingBlockError, DagError."""
     found = yield from read_node(root)
     for depth, name in enumerate(path):
         shown = b"/".join(path[: depth + 1]).decode("utf-8", "replace")
-        if found.node.kind == Kind.DIRECTORY:
-            link = next((link for link in found.node.links() if link.name == name), None)
-        elif found.node.kind == Kind.SHARD:
-            link = yield from _look_up(found.node, name)
-        else:
-            raise PathError(f"there is no {shown!r}: what should contain it is a {found.node.kind.name.lower()}")
-        if link is None:
-            raise PathError(f"there is no {shown!r}")
-        found = yield from read_node(link.cid)
+        found = yield from read_node((yield from _entry(found.node, name, shown)))
     return found
+
+
+def next_link(cid: bytes, path: list[bytes]) -> Walk[Crossing]:
+    """Goes along `path`, which is not empty, until it leaves the directory or document `cid`; reads nothing of what is
+    behind. Raises PathError, MissingBlockError, DagError."""
+    codec = cids.codec_of(cid)
+    if codec in document.LINKED:
+        names = deque(path)
+        target = document.enter(document.decode(codec, (yield from _read_block(cid))), names)
+        return Crossing(target, list(names))
+    found = yield from read_node(cid)
+    target = yield from _entry(found.node, path[0], path[0].decode("utf-8", "replace"))
+    return Crossing(target, path[1:])
 
 
 def read_node(cid: bytes) -> Walk[Resolved]:
     """One node, from its block or from inside its CID."""
+    block = yield from _read_block(cid)
+    return Resolved(cid, block, open_node(cids.to_key(cid), block))
+
+
+def _read_block(cid: bytes) -> Walk[bytes]:
     key = cids.to_key(cid)
     block = cids.identity_data(key)
     if block is None:
         (block,) = yield Need([key])
     if block is None:
         raise MissingBlockError(key)
-    return Resolved(cid, block, open_node(key, block))
+    return block
+
+
+def _entry(node: FsNode, name: bytes, shown: str) -> Walk[bytes]:
+    """The CID of an entry of a directory."""
+    if node.kind == Kind.DIRECTORY:
+        link = next((link for link in node.links() if link.name == name), None)
+    elif node.kind == Kind.SHARD:
+        link = yield from _look_up(node, name)
+    else:
+        raise PathError(f"there is no {shown!r}: what should contain it is a {node.kind.name.lower()}")
+    if link is None:
+        raise PathError(f"there is no {shown!r}")
+    return link.cid
 
 
 def _look_up(shard: FsNode, name: bytes) -> Walk[Link | None]:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from ralnode.api.limits import BLOCK_BYTES_MAX
-from ralnode.dag import car, pb, unixfs, varint
+from ralnode.dag import car, dagcbor, dagjson, pb, unixfs, varint
 from ralnode.dag import cid as cids
 from ralnode.dag.errors import DagError
+from ralnode.dag.ipld import DEPTH_MAX, VALUES_MAX, Link, Value
 from ralnode.dag.node import open_node
+from ralnode.dag.path import next_link
 from ralnode.dag.walk import Bounds, enumerate_dag, run
 
 _WALK: Final = Bounds(2000, 500, revisit_count=500)
@@ -118,12 +120,70 @@ def _read_car(pieces: Iterator[bytes]) -> tuple[list[tuple[bytes, bytes]], bool]
     return found, True
 
 
+def check_dag_cbor(data: bytes) -> None:
+    """What is read has one form to be written in; the links are those that a mere scan finds."""
+    try:
+        value = dagcbor.decode(data)
+    except DagError:
+        with contextlib.suppress(DagError):
+            assert all(cids.read(cid) == (cid, len(cid)) for cid in dagcbor.links(data))
+    else:
+        _check_document(cids.DAG_CBOR, data, value)
+        assert list(dagcbor.links(data)) == [link.cid for link in _values(value) if isinstance(link, Link)]
+
+
+def check_dag_json(data: bytes) -> None:
+    with contextlib.suppress(DagError):
+        dagjson.decode(data, is_plain=True)
+    with contextlib.suppress(DagError):
+        _check_document(cids.DAG_JSON, data, dagjson.decode(data))
+
+
+def _check_document(codec: int, data: bytes, value: Value) -> None:
+    assert sum(1 for _ in _values(value)) <= VALUES_MAX
+    written = dagcbor.encode(value)
+    assert dagcbor.encode(dagcbor.decode(written)) == written
+    with contextlib.suppress(DagError):
+        assert dagcbor.encode(dagjson.decode(dagjson.encode(value))) == written
+    for path, link in _places(value, []):
+        names = [*path, b"beyond"]
+        found = run(next_link(cids.make(codec, data), names), lambda _any: data)
+        assert found == (link, [b"beyond"])
+    if not isinstance(value, Link):
+        with contextlib.suppress(DagError):
+            run(next_link(cids.make(codec, data), [b"0", data[:20]]), lambda _any: data)
+
+
+def _values(value: Value, depth: int = 0) -> Iterator[Value]:
+    """With the keys, as the limits count them."""
+    assert depth <= DEPTH_MAX
+    yield value
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _values(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _values(each, depth + 1)
+
+
+def _places(value: Value, path: list[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
+    """Where the links are."""
+    if isinstance(value, Link):
+        yield path, value.cid
+    elif isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places(each, [*path, str(key).encode()])
+
+
 CHECKS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "varint": check_varint,
     "cid": check_cid,
     "dag-pb": check_dag_pb,
     "unixfs": check_unixfs,
     "car": check_car,
+    "dag-cbor": check_dag_cbor,
+    "dag-json": check_dag_json,
 }
 
 
@@ -148,10 +208,14 @@ def seeds() -> Mapping[str, list[bytes]]:
         b"\x0a\x07\x08\x02\x12\x01x\x18\x01",
         b"\x0a\x06\x08\x04\x12\x02up",
     ]
+    nested: Value = {"a": [Link(leaf), {"b": Link(old)}, b"bytes", "text", -1], "z": 1.5, "t": True, "n": None}
+    documents: list[Value] = [nested, Link(leaf), [], {}, [[[1 << 40]]], {"/": {"bytes": "eA"}, "x": 1}]
     return {
         "varint": [varint.encode(number) for number in (0, 127, 128, 1 << 40, (1 << 63) - 1)],
         "cid": [leaf, old, sha512, identity, *(cids.to_text(c).encode() for c in (leaf, old, sha512, identity))],
         "dag-pb": nodes,
         "unixfs": nodes,
         "car": [v1, v2, car.encode_header([])],
+        "dag-cbor": [dagcbor.encode(value) for value in documents],
+        "dag-json": [dagjson.encode(value) for value in documents],
     }

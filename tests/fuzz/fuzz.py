@@ -1,7 +1,7 @@
 """Fuzzes a decoder with atheris (coverage-guided), on demand: `python tests/fuzz/fuzz.py car 60`.
 
     pip install atheris
-    python tests/fuzz/fuzz.py {varint,cid,dag-pb,unixfs,car} [SECONDS] [CORPUS_FOLDER]
+    python tests/fuzz/fuzz.py {varint,cid,dag-pb,unixfs,car,dag-cbor,dag-json} [SECONDS] [CORPUS_FOLDER]
 
 What must hold is in ralnode/testing/decoders.py, where it begins too; hypothesis asks the same of it in tests/dag/test_fuzz.py.
 A crash leaves its input beside, and ends with code 77.

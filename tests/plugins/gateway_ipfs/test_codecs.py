@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from ralnode.dag import cid as cids
 from ralnode.dag import pb
+from ralnode.dag.cid import DAG_CBOR as CBOR
+from ralnode.dag.cid import DAG_JSON as JSON
 from ralnode.dag.errors import DagError
-from ralnode_gateway_ipfs.codecs import CBOR, JSON, convert
+from ralnode_gateway_ipfs.codecs import convert
 from ralnode_gateway_ipfs.options import IpfsOptions
 
 LEAF = cids.make(cids.RAW, b"leaf")
