@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from ralnode.api.errors import PeerError, RalnodeError, RefusedError, UnavailableError
+from ralnode.cli.lending import Lender
 from ralnode.cli.uploading import Upload
 from ralnode.host.errortable import error_of, is_error
 from ralnode.host.frames import Frame, FrameReader, Tag
@@ -82,7 +83,9 @@ class NodeClient:
             while not reader.ended:
                 yield from _checked(reader.feed(_some(response)))
 
-    def upload(self, path: str, params: Mapping[str, Any], body: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    def upload(
+        self, path: str, params: Mapping[str, Any], body: Iterable[bytes]
+    ) -> Generator[dict[str, Any], None, None]:
         """Sends `body` from a thread while the node's JSON lines are yielded. Raises what either side raised."""
         self._refuse_other_node(path)
         with closing(self._open(None)) as connection:
@@ -96,6 +99,10 @@ class NodeClient:
                     raise upload.error or error from None
                 if upload.error:
                     raise upload.error
+
+    def lender(self) -> Lender:
+        """For the files of an upload; to be open as long as it lasts."""
+        return Lender(self._sockets)
 
     def _open(self, timeout_seconds: float | None) -> UnixConnection:
         for path in self._sockets:

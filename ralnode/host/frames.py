@@ -59,6 +59,8 @@ class Entry:
     """Of what is added: the absolute path where it came from, by which an interrupted upload is continued."""
     offset: int = 0
     """Of what is added: where the DATA that follow begin."""
+    ticket: str = ""
+    """Of what is added: under which the file itself was handed over (see lendingpath.py); no DATA follow then."""
 
     def encode(self) -> Frame:
         return Frame(Tag.ENTRY, json.dumps(asdict(self), ensure_ascii=True).encode())
@@ -134,7 +136,7 @@ def check_path(path: str) -> None:
 
 
 def _check(entry: Entry) -> None:
-    texts = (entry.path, entry.kind, entry.target, entry.cid, entry.origin)
+    texts = (entry.path, entry.kind, entry.target, entry.cid, entry.origin, entry.ticket)
     numbers = (entry.size_bytes, entry.mtime_ns, entry.offset)
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
         raise UsageError("malformed entry in the stream: a field has the wrong type")

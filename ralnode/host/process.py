@@ -18,6 +18,7 @@ from ralnode.api.limits import STOP_SECONDS
 from ralnode.host import logs
 from ralnode.host.config import Config
 from ralnode.host.control.app import control_app
+from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
 from ralnode.host.node import Node
 from ralnode.host.operations import Operations
@@ -88,7 +89,10 @@ async def _main(
     end: HardEnd,
 ) -> None:
     async def extras(operations: Operations, stack: AsyncExitStack) -> None:
-        await stack.enter_async_context(ControlServer(control_app(operations, logs.logger("control")), socket_path))
+        lending = Lending(socket_path)
+        app = control_app(operations, logs.logger("control"), lending.take)
+        await stack.enter_async_context(ControlServer(app, socket_path))
+        await stack.enter_async_context(lending)
         if config.node.sources_dir is not None:
             await stack.enter_async_context(Seeder(config.node.sources_dir, _seeding(operations, config.node.copies)))
         if on_ready is not None:

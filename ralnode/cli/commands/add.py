@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Add files or folders to the cluster.
 
-    The files are streamed to the node on this machine, and spread from there. If it is interrupted, the same command
+    The node on this machine stores the files, and they spread from there. If it is interrupted, the same command
     goes on where it stopped. With --link the node reads the file where it lies, so that nothing is stored twice. With --from the
     node fetches what has these CIDs from a trustless gateway (any Kubo's port 8080), and checks every block.
 
@@ -103,8 +103,8 @@ def add_streamed(
         return [int(offset) for offset in client.post("/v1/add-offsets", params, {"files": files})["offsets"]]
 
     found = survey(top, offsets_of, hidden=hidden)
-    body = pack(top, offsets_of if found.here_bytes else _nothing_is_there, hidden=hidden)
-    with Meter(ctx, top.name, found.content_bytes) as meter:
+    with client.lender() as lender, Meter(ctx, top.name, found.content_bytes) as meter:
+        body = pack(top, offsets_of if found.here_bytes else _nothing_is_there, lender.lend, hidden=hidden)
         return _follow(client.upload("/v1/add", {"name": top.name, **asdict(found), **params}, body), meter)
 
 

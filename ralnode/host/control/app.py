@@ -31,6 +31,7 @@ from ralnode.api import NotFoundError, RalnodeError, UsageError
 from ralnode.host.commands import Origin, dispatch
 from ralnode.host.control.backups import Backups
 from ralnode.host.control.downloads import Downloads
+from ralnode.host.control.entries import Take
 from ralnode.host.control.ports import ControlNode
 from ralnode.host.control.streams import Route, status_of
 from ralnode.host.control.uploads import Uploads
@@ -40,9 +41,9 @@ PARAMS_BYTES_MAX: Final = 64 * 1024
 """A command's parameters: names, addresses, numbers."""
 
 
-def control_app(node: ControlNode, log: logging.Logger) -> Starlette:
-    """The ASGI app of one node's control socket."""
-    downloads, uploads, backups = Downloads(node.control), Uploads(node), Backups(node)
+def control_app(node: ControlNode, log: logging.Logger, take: Take) -> Starlette:
+    """The ASGI app of one node's control socket. `take`: the files that clients have lent."""
+    downloads, uploads, backups = Downloads(node.control), Uploads(node, take), Backups(node)
 
     async def command(request: Request) -> Response:
         params = await _params(request)

@@ -66,17 +66,20 @@ Work: TypeAlias = Callable[[Mapping[str, str], AsyncIterator[bytes], Answer], Co
 
 
 class Route:
-    """An ASGI app for one route. `reads_body` False: hanging up cancels the work at once."""
+    """An ASGI app for one route. Hanging up cancels the work at once: if it `reads_body`, as soon as that has been read (in
+    the middle of it the work is told)."""
 
     def __init__(self, work: Work, *, reads_body: bool) -> None:
         self._work = work
         self._reads_body = reads_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = Answer(send)
+        answer, has_come = Answer(send), asyncio.Event()
+        if not self._reads_body:
+            has_come.set()
         try:
-            work = self._work(parse_query(scope["query_string"]), body_of(receive), answer)
-            await (work if self._reads_body else _while_connected(work, receive))
+            work = self._work(parse_query(scope["query_string"]), _noted(body_of(receive), has_come), answer)
+            await _while_connected(work, receive, has_come)
         except ClientGoneError:
             return
         except RalnodeError as error:
@@ -96,8 +99,15 @@ async def body_of(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
-async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(receive))
+async def _noted(body: AsyncIterator[bytes], has_come: asyncio.Event) -> AsyncIterator[bytes]:
+    """The body; `has_come` is set at its end."""
+    async for piece in body:
+        yield piece
+    has_come.set()
+
+
+async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive, has_come: asyncio.Event) -> None:
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(receive, has_come))
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -109,7 +119,8 @@ async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive) ->
         task.result()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _disconnected(receive: Receive, has_come: asyncio.Event) -> None:
+    await has_come.wait()
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -15,7 +15,7 @@ from ralnode.dag import cid
 from ralnode.dag.errors import DagError
 from ralnode.dag.profile import V1_2025, choose
 from ralnode.host.answers import AddedAnswer, AddProgress
-from ralnode.host.control.entries import UploadStream
+from ralnode.host.control.entries import Take, UploadStream
 from ralnode.host.control.importing import CarImport
 from ralnode.host.control.ports import ControlNode
 from ralnode.host.control.queries import parse
@@ -81,18 +81,21 @@ class AddQuery:
 class Uploads:
     """The routes that add: content becomes durable first, then it is published."""
 
-    def __init__(self, node: ControlNode) -> None:
+    def __init__(self, node: ControlNode, take: Take) -> None:
         self._node = node
+        self._take = take
 
     async def add(self, query: Mapping[str, str], body: AsyncIterator[bytes], answer: Answer) -> None:
         """Frames in (see frames.py)."""
         asked = parse(AddQuery, query, "add")
         options = asked.options(self._node.default_copies)
         announced = uploaded_totals(asked.content_bytes, asked.entry_count, options.profile, asked.here_bytes)
-        name, entries = asked.name or "upload", UploadStream(body).entries()
-        await self._tell(
-            answer, lambda report: _listed(self._node.ingest.add_tree(name, entries, announced, options, report))
-        )
+        name, stream = asked.name or "upload", UploadStream(body, self._take)
+
+        def work(report: Report) -> Awaitable[list[Added]]:
+            return _listed(self._node.ingest.add_tree(name, stream.entries(), announced, options, report))
+
+        await self._tell(answer, work)
 
     async def add_path(self, query: Mapping[str, str], _body: AsyncIterator[bytes], answer: Answer) -> None:
         """By reference to a file or folder that this node can read."""

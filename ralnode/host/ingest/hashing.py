@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,7 +15,7 @@ from ralnode.dag import cid as cids
 from ralnode.dag.build import Built, Leaf, make_leaf
 from ralnode.dag.profile import Profile
 from ralnode.host.ingest.localtree import stamp_of
-from ralnode.host.ingest.model import FILE, Item
+from ralnode.host.ingest.model import FILE, Item, LentFile
 
 JOB_BYTES: Final = 2 * MIB
 """Content per call: hashed in 2 ms, which is worth the hop; several calls are under way at once."""
@@ -24,13 +25,15 @@ JOB_ITEMS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Part of an item to hash. `data` is the content of an upload; a local file is read."""
+    """Part of an item to hash: the `data` that was uploaded, else it is read from the file that was lent, else from the
+    one at the item's local path."""
 
     item: Item
     offset: int = 0
     length: int = 0
     is_last: bool = True
     data: bytes | None = None
+    lent: LentFile | None = None
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class Hasher:
             self._add(part, data if whole else data[start : start + chunk_bytes])
 
     def _hash_file(self, span: Span, part: Part) -> None:
-        with _Opened(span.item) as file:
+        with _Opened(span) as file:
             for offset, length in self._chunks(span):
                 chunk = os.pread(file.descriptor, length, offset)
                 if len(chunk) != length:
@@ -93,7 +96,7 @@ class Hasher:
     def _hash_in_place(self, span: Span, part: Part) -> None:
         """Into one buffer: content that is not kept needs no memory of its own."""
         buffer = bytearray(min(self._profile.chunk_bytes, span.length))
-        with _Opened(span.item) as file, memoryview(buffer) as view:
+        with _Opened(span) as file, memoryview(buffer) as view:
             for offset, length in self._chunks(span):
                 if os.preadv(file.descriptor, [view[:length]], offset) != length:
                     raise changed(span.item)
@@ -114,28 +117,41 @@ class Hasher:
 
 
 class _Opened:
-    """An open file, checked at the beginning and the end to be the one that was found."""
+    """An open file, checked at the end to be the one that was found, and as it was then."""
 
-    def __init__(self, item: Item) -> None:
-        self._item = item
+    def __init__(self, span: Span) -> None:
+        self._item = span.item
+        self._lent = span.lent
         self.descriptor = -1
 
     def __enter__(self) -> _Opened:
         try:
-            self.descriptor = os.open(self._item.local_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self.descriptor = self._open()
+            if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+                return self
         except OSError as error:
             raise LocalError(f"cannot read {self._item.shown}: {error.strerror or error}") from error
-        return self
+        os.close(self.descriptor)  # reading anything else might never end
+        raise LocalError(f"cannot read {self._item.shown}: it is no file")
+
+    def _open(self) -> int:
+        if self._lent is not None:
+            return self._lent.open()
+        return os.open(self._item.local_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            is_same = stamp_of(os.fstat(self.descriptor)) == self._item.stamp
+            is_same = self._is_same()
         finally:
             os.close(self.descriptor)
         if isinstance(error, OSError):
             raise LocalError(f"cannot read {self._item.shown}: {error.strerror or error}") from error
         if error is None and not is_same:
             raise changed(self._item)
+
+    def _is_same(self) -> bool:
+        found = stamp_of(os.fstat(self.descriptor))
+        return (found if self._lent is None else found._replace(inode=0)) == self._item.stamp
 
 
 def changed(item: Item) -> LocalError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple, TypeAlias
 
 from ralnode.api import Holding, Source
@@ -56,9 +58,33 @@ class Item:
         return self.origin or b"/".join(self.path).decode("utf-8", "replace") or "the file"
 
 
+class LentFile:
+    """A file that a client has opened and lent to us. Closed when nobody refers to it any more, or before; by any thread."""
+
+    __slots__ = ("__weakref__", "_descriptor", "_lock")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = Lock()
+
+    def open(self) -> int:
+        """A descriptor of the caller's own. Raises OSError."""
+        with self._lock:
+            return os.dup(self._descriptor)
+
+    def close(self) -> None:
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @dataclass(frozen=True, slots=True)
 class UploadEntry:
-    """An entry that comes as a stream. Depth-first: everything below a directory comes in one go."""
+    """An entry that a client sends. Depth-first: everything below a directory comes in one go."""
 
     path: str
     """Relative, `/`-separated; empty for the top itself when a single file is added."""
@@ -72,6 +98,8 @@ class UploadEntry:
     """Where `chunks` begins: 0, or what `Ingest.resume_offsets` said."""
     chunks: AsyncIterator[bytes] | None = None
     """Content from `offset` on, in pieces of any size; None if there is none to come."""
+    lent: LentFile | None = None
+    """Where to read the content instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ralnode.dag.tree import DEPTH_MAX
 from ralnode.host.ingest.assembly import leaves_per_checkpoint
 from ralnode.host.ingest.checkpoints import Checkpoints
 from ralnode.host.ingest.hashing import JOB_BYTES, JOB_ITEMS, Part, Span
-from ralnode.host.ingest.model import DIRECTORY, FILE, SYMLINK, Item, Stamp, UploadEntry
+from ralnode.host.ingest.model import DIRECTORY, FILE, SYMLINK, Item, LentFile, Stamp, UploadEntry
 
 Jobs: TypeAlias = AsyncGenerator[Awaitable[list[Part]], None]
 Hash: TypeAlias = Callable[[Sequence[Span | Part]], Awaitable[list[Part]]]
@@ -74,6 +74,11 @@ async def uploaded_jobs(
             for job in batch.add(part):
                 yield job
         if known and known[-1].is_last:
+            continue
+        if entry.lent is not None:
+            for span in _spans(item, entry.offset, batch.job_bytes, entry.lent):
+                for job in batch.add(span):
+                    yield job
             continue
         async for span in _received(item, entry, batch.job_bytes):
             for job in batch.add(span):
@@ -133,14 +138,14 @@ def _up_to(entry: UploadEntry, known: list[Part], profile: Profile) -> list[Part
     return _resumed(known[0].item, leaves[:count])
 
 
-def _spans(item: Item, offset: int, job_bytes: int) -> Iterator[Span]:
+def _spans(item: Item, offset: int, job_bytes: int, lent: LentFile | None = None) -> Iterator[Span]:
     size = item.stamp.size_bytes
     if item.kind != FILE or size == 0:
-        yield Span(item)
+        yield Span(item, lent=lent)
     else:
         for start in range(offset, size, job_bytes):
             length = min(job_bytes, size - start)
-            yield Span(item, start, length, start + length == size)
+            yield Span(item, start, length, start + length == size, lent=lent)
 
 
 async def _received(item: Item, entry: UploadEntry, job_bytes: int) -> AsyncIterator[Span]:

@@ -47,6 +47,7 @@ from ralnode.host.blockfinder import BlockFinder
 from ralnode.host.commands import VerifyJob, answer
 from ralnode.host.commands.params import PageParams
 from ralnode.host.control.app import control_app
+from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import Ingest
@@ -364,6 +365,7 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture
 async def client(node: ControlNode, short_folder: Path) -> AsyncIterator[NodeClient]:
     """The client of the command line, to be called in threads, with `node` behind it."""
-    async with ControlServer(control_app(node, LOG), short_folder / "node.sock"):
+    lending = Lending(short_folder / "node.sock")
+    async with ControlServer(control_app(node, LOG, lending.take), short_folder / "node.sock"), lending:
         yield NodeClient([short_folder / "node.sock"])
     node.ingest.close()

@@ -68,6 +68,11 @@ def nothing_there(items: Any) -> list[int]:
     return [0] * len(items)
 
 
+def not_lent(_descriptor: int) -> str:
+    """Everything is sent; see test_lending.py for what is lent."""
+    return ""
+
+
 def tree(folder: Path) -> Path:
     (folder / "t" / "deep" / "er").mkdir(parents=True)
     (folder / "t" / "a.txt").write_bytes(b"a")
@@ -83,7 +88,9 @@ async def upload(client: NodeClient, top: Path, **params: Any) -> list[dict[str,
     found = survey(top, nothing_there, hidden=False)
     sums = {"content_bytes": found.content_bytes, "entry_count": found.entry_count}
     params = {"name": top.name, **sums, **params}
-    return await off_loop(lambda: list(client.upload("/v1/add", params, pack(top, nothing_there, hidden=False))))
+    return await off_loop(
+        lambda: list(client.upload("/v1/add", params, pack(top, nothing_there, not_lent, hidden=False)))
+    )
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -329,7 +336,7 @@ async def test_an_upload_that_breaks_off_publishes_nothing_and_goes_on_later(
     top = tmp_path / "f"
     top.write_bytes(Random(1).randbytes(200 * MIB))
     size = top.stat().st_size
-    whole = list(pack(top, nothing_there, hidden=False))
+    whole = list(pack(top, nothing_there, not_lent, hidden=False))
     sums = {"name": "f", "content_bytes": size, "entry_count": 1}
 
     def broken() -> Iterator[bytes]:
@@ -345,7 +352,7 @@ async def test_an_upload_that_breaks_off_publishes_nothing_and_goes_on_later(
         while not (offset := (await off_loop(lambda: client.post("/v1/add-offsets", {}, files)))["offsets"][0]):
             await asyncio.sleep(0.02)
     assert 0 < offset < size
-    rest = list(pack(top, lambda items: [offset], hidden=False))
+    rest = list(pack(top, lambda items: [offset], not_lent, hidden=False))
     assert sum(map(len, rest)) < size - offset + 100_000
     lines = await off_loop(lambda: list(client.upload("/v1/add", {**sums, "here_bytes": offset}, rest)))
     assert lines[-1]["result"]["reused_bytes"] == offset
