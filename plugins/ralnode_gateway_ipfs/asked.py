@@ -64,6 +64,12 @@ class Asked:
     def only_cached(self) -> bool:
         return "only-if-cached" in self.headers.get("cache-control", "")
 
+    @property
+    def wants_page(self) -> bool:
+        """Whether a person reads it: a browser says that it takes HTML."""
+        is_explicit = "format" in self.query or self.query.get("download") == "true"
+        return self.form is Form.FILE and not is_explicit and "text/html" in _accepted(self.headers.get("accept", ""))
+
     def has_tag(self, etag: str) -> bool:
         """Whether `If-None-Match` says that the client has it: answer 304 (RFC 9110 section 13.1.2)."""
         tags = {tag.strip().removeprefix("W/") for tag in self.headers.get("if-none-match", "").split(",")}

@@ -24,6 +24,8 @@ from ralnode_gateway_ipfs.answer import Body, CutShortError
 from ralnode_gateway_ipfs.asked import Asked, escape_path
 from ralnode_gateway_ipfs.blocks import View
 
+LISTING_CACHE: Final = "public, max-age=604800, stale-while-revalidate=2678400"
+"""Of pages that another release may write in another way."""
 LOOKED_INTO_MAX: Final = 5000
 _AT_ONCE: Final = 16
 """Blocks in memory: 32 MiB at most."""

@@ -3,8 +3,6 @@ have a file of their own."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 from ralnode.api import NodeControl, UnavailableError
@@ -13,27 +11,16 @@ from ralnode.dag.errors import DagError, PathError
 from ralnode.dag.path import Resolved, read_node, resolve
 from ralnode.dag.trustless import IMMUTABLE, GatewayError
 from ralnode.dag.unixfs import Kind
-from ralnode_gateway_ipfs import codecs
 from ralnode_gateway_ipfs.answer import HEADER_CHARS_MAX, Answer, begin, disposition, refusal
 from ralnode_gateway_ipfs.asked import Asked, Form, escape_path
 from ralnode_gateway_ipfs.blocks import View
+from ralnode_gateway_ipfs.documents import answer_converted, answer_document, is_conversion
 from ralnode_gateway_ipfs.files import answer_file
-from ralnode_gateway_ipfs.listing import listing_etag, write_listing
-from ralnode_gateway_ipfs.ranges import ranged
+from ralnode_gateway_ipfs.listing import LISTING_CACHE, listing_etag, write_listing
 from ralnode_gateway_ipfs.resolving import resolve_path
 from ralnode_gateway_ipfs.tar import write_tar
 
-_LISTING_CACHE: Final = "public, max-age=604800, stale-while-revalidate=2678400"
 _INDEX: Final = b"index.html"
-_DOCUMENTS: Final[Mapping[int, tuple[str, tuple[Form, ...]]]] = {
-    0x71: ("application/vnd.ipld.dag-cbor", (Form.DAG_CBOR, Form.CBOR)),
-    0x0129: ("application/vnd.ipld.dag-json", (Form.DAG_JSON, Form.JSON)),
-    0x0200: ("application/json", (Form.JSON,)),
-    0x51: ("application/cbor", (Form.CBOR,)),
-}
-"""Codec -> its media type, and what may be asked for to get it as it is (IPIP-524)."""
-_TARGETS: Final[Mapping[Form, int]] = {Form.DAG_JSON: cids.DAG_JSON, Form.DAG_CBOR: cids.DAG_CBOR}
-_CONVERTED: Final = (cids.RAW, cids.DAG_PB, cids.DAG_JSON, cids.DAG_CBOR)
 
 
 async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool, converts: bool) -> Answer:
@@ -42,10 +29,10 @@ async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool, conv
     roots = await resolve_path(view, asked.root, asked.names)
     headers = _headers(asked, roots)
     codec = cids.codec_of(roots[-1])
-    if converts and codec in _CONVERTED and asked.form in _TARGETS and _TARGETS[asked.form] != codec:
-        return await _converted(view, asked, roots[-1], headers)
+    if converts and is_conversion(asked, codec):
+        return await answer_converted(view, asked, roots[-1], headers)
     if codec not in (cids.RAW, cids.DAG_PB):
-        return await _document(view, asked, roots[-1], headers)
+        return await answer_document(view, asked, roots[-1], headers, converts=converts)
     if asked.form in (Form.DAG_JSON, Form.DAG_CBOR):
         raise GatewayError(406, "this is UnixFS and is not converted to another codec; ?format=raw gives the block")
     found = await _open(view, roots[-1])
@@ -104,7 +91,7 @@ async def _directory(view: View, asked: Asked, found: Resolved, headers: dict[st
         index = None
     if index is not None and index.node.is_file:
         return await _file(view, asked, index, headers, _INDEX)
-    headers.update({"etag": listing_etag(found.cid), "cache-control": _LISTING_CACHE})
+    headers.update({"etag": listing_etag(found.cid), "cache-control": LISTING_CACHE})
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
     headers["content-type"] = "text/html; charset=utf-8"
@@ -120,43 +107,3 @@ async def _tar(view: View, asked: Asked, found: Resolved, headers: dict[str, str
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
     return await begin(headers, write_tar(view, found))
-
-
-async def _converted(view: View, asked: Asked, cid: bytes, headers: dict[str, str]) -> Answer:
-    form = asked.form
-    headers.update(
-        {"etag": f'"{cids.to_text(cid)}.{form.value}"', "content-type": f"application/vnd.ipld.{form.value}"}
-    )
-    is_shown = form is Form.DAG_JSON and asked.query.get("download") != "true"
-    name = asked.query.get("filename") or f"{cids.to_text(cid)}.{form.value.removeprefix('dag-')}"
-    headers["content-disposition"] = disposition("inline" if is_shown else "attachment", name)
-    if asked.has_tag(headers["etag"]):
-        return Answer(304, headers)
-    try:
-        block = await view.one(cids.to_key(cid))
-    except UnavailableError as error:
-        raise GatewayError(404, str(error)) from None
-    made = await asyncio.to_thread(codecs.convert, cids.codec_of(cid), block, _TARGETS[form])
-    return ranged(asked, headers, made)
-
-
-async def _document(view: View, asked: Asked, cid: bytes, headers: dict[str, str]) -> Answer:
-    """The block as it is, to whoever asked for its codec or for nothing in particular."""
-    text, codec = cids.to_text(cid), cids.codec_of(cid)
-    media_type, forms = _DOCUMENTS.get(codec, ("application/octet-stream", ()))
-    if asked.form is not Form.FILE and asked.form not in forms:
-        raise GatewayError(406, f"the block has codec {codec:#x} and is not converted; ?format=raw gives its bytes")
-    kind = forms[0].value if forms and asked.form is Form.FILE else asked.form.value
-    if asked.form in (Form.JSON, Form.CBOR):
-        media_type = f"application/{asked.form.value}"
-    headers.update({"etag": f'"{text}.{kind}"', "content-type": media_type})
-    name = asked.query.get("filename") or f"{text}.{'json' if 'json' in kind else 'cbor' if 'cbor' in kind else 'bin'}"
-    inline = "json" in kind and asked.query.get("download") != "true"
-    headers["content-disposition"] = disposition("inline" if inline else "attachment", name)
-    if asked.has_tag(headers["etag"]):
-        return Answer(304, headers)
-    try:
-        block = await view.one(cids.to_key(cid))
-    except UnavailableError as error:
-        raise GatewayError(404, str(error)) from None
-    return ranged(asked, headers, block)

@@ -150,7 +150,7 @@ def _string(block: bytes, at: int, size_bytes: int) -> tuple[bytes, int]:
 
 def _link(block: bytes, at: int, tag: int) -> tuple[Link, int]:
     if tag != _LINK_TAG:
-        raise DagError(f"tag {tag} is no IPLD: only links, {_LINK_TAG}, are")
+        raise DagError(f"tag {tag} is no IPLD; only links (tag {_LINK_TAG}) are")
     major, _, number, at = _head(block, at)
     data, at = _string(block, at, number) if major == _BYTES else (b"", at)
     if data[:1] != b"\0":
