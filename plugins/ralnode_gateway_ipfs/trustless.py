@@ -45,8 +45,7 @@ def _parse(asked: Asked) -> GatewayRequest:
     if asked.form is Form.CAR:
         path = asked.path.rstrip("/")
         return replace(parse_request(path, asked.query, asked.headers), path=asked.names)
-    bare = f"/ipfs/{cids.to_text(asked.root)}"
-    return parse_request(bare, asked.query, asked.headers)
+    return GatewayRequest(asked.root, [], Format.RAW, by_accept=asked.by_accept)
 
 
 def _headers(wanted: GatewayRequest, asked: Asked, roots: list[bytes]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""`Reader`: brings blocks from segments and linked files, and lets out only what verifies.
+"""`Reader`: brings blocks from segments and linked files, and lets out only what verifies, or did a short while ago.
 
 A block that does not verify may merely have moved while it was read (a segment was rewritten, a deleted record punched
 out): the index is asked again before it is called bad.
@@ -7,7 +7,7 @@ out): the index is asked again before it is called bad.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ from ralnode_storage_sqlite.index import LinkedFile, Place
 from ralnode_storage_sqlite.losses import Losses
 from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.segments import segment_path
+from ralnode_storage_sqlite.verified import Verified
 
 _JOB_BYTES: Final = 4 * MIB
 """Read by one thread at a stretch: long enough to stream, short enough to share out."""
@@ -29,6 +30,7 @@ _GAP_BYTES: Final = 16 * KIB
 _ATTEMPTS: Final = 4
 
 Piece: TypeAlias = tuple[BlockKey, Place]
+Judge: TypeAlias = "Callable[[Piece, bytes], Outcome]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Reader:
         self._folder = parts.home.segments
         self._threads = parts.threads
         self._losses = losses
+        self._verified = Verified(parts.options.verified_seconds)
 
     async def read(self, keys: Iterable[BlockKey]) -> dict[BlockKey, bytes]:
         """The verified bytes of those that are held."""
@@ -112,11 +115,13 @@ class Reader:
         try:
             if job.linked and self._disk.stamp(descriptor) != job.linked.stamp:
                 return Outcome(changed=[job.linked])
-            return self._read_job(descriptor, job.pieces, from_platter)
+            return self._read_job(descriptor, job, from_platter)
         finally:
             self._disk.close(descriptor)
 
-    def _read_job(self, descriptor: int, pieces: Sequence[Piece], from_platter: bool) -> Outcome:
+    def _read_job(self, descriptor: int, job: Job, from_platter: bool) -> Outcome:
+        pieces = job.pieces
+        judge = _judge if from_platter or job.linked else self._judge_unless_known
         start = pieces[0][1].offset
         length = pieces[-1][1].offset + pieces[-1][1].length - start
         if from_platter:
@@ -125,12 +130,12 @@ class Reader:
             self._disk.will_read(descriptor, start, length)
         outcome = Outcome()
         for span in _spans(pieces):
-            outcome.add(self._read_span(descriptor, span))
+            outcome.add(self._read_span(descriptor, span, judge))
         if from_platter:
             self._disk.drop_cache(descriptor, start, length)
         return outcome
 
-    def _read_span(self, descriptor: int, span: Sequence[Piece]) -> Outcome:
+    def _read_span(self, descriptor: int, span: Sequence[Piece], judge: Judge) -> Outcome:
         start = span[0][1].offset
         end = span[-1][1].offset + span[-1][1].length
         try:
@@ -138,11 +143,20 @@ class Reader:
         except OSError as error:
             if len(span) == 1:
                 return Outcome(bad=[Found(*span[0], f"cannot be read: {error.strerror}")])
-            return _together(self._read_span(descriptor, [piece]) for piece in span)
+            return _together(self._read_span(descriptor, [piece], judge) for piece in span)
         if len(span) == 1:
-            return _judge(span[0], data)
+            return judge(span[0], data)
         view = memoryview(data)[: end - start]
-        return _together(_judge(piece, _cut(view, piece[1], start)) for piece in span)
+        return _together(judge(piece, _cut(view, piece[1], start)) for piece in span)
+
+    def _judge_unless_known(self, piece: Piece, data: bytes) -> Outcome:
+        key, place = piece
+        if len(data) == place.length and self._verified.has(key, place):
+            return Outcome(good={key: data})
+        outcome = _judge(piece, data)
+        if outcome.good:
+            self._verified.add(key, place)
+        return outcome
 
     @staticmethod
     def _unreachable(job: Job, why: str) -> Outcome:
