@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from logging import Logger
 from pathlib import Path
+from typing import Final
 
 from ralnode.api import (
     Block,
@@ -25,13 +26,16 @@ from ralnode_storage_sqlite import ledger as room
 from ralnode_storage_sqlite.changes import ROWS_PER_CHANGE, DeleteBlocks, PutBlocks, SaveState
 from ralnode_storage_sqlite.disk import Disk
 from ralnode_storage_sqlite.home import Home
-from ralnode_storage_sqlite.index import pieces
+from ralnode_storage_sqlite.index import Place, pieces
 from ralnode_storage_sqlite.opening import Opened, open_store, start_store
 from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.rebuild import Rebuild, refuse
 from ralnode_storage_sqlite.scrub import scrub
 from ralnode_storage_sqlite.segments import UNACKNOWLEDGED_BYTES_MAX, segment_length_bytes
 from ralnode_storage_sqlite.threads import Threads
+
+LISTED_ROWS: Final = 4096
+"""Per question to the index: a few milliseconds."""
 
 OnLost = Callable[[Sequence[BlockKey]], None]
 
@@ -147,6 +151,13 @@ class SqliteStorage:
                 files = {key: file for key, file in files.items() if not opened.losses.is_banned(key)}
             answers += [_HELD[(files[key] > 0) if key in files else None] for key in piece]
         return answers
+
+    async def owned_blocks(self) -> AsyncIterator[Sequence[tuple[BlockKey, int]]]:
+        """See `ralnode.api.ListingStorage`. Blocks move to the end only, so that none is passed over."""
+        last = Place(0, 0, 0)
+        while batch := await self._open.parts.index.after(last, LISTED_ROWS):
+            last = batch[-1][1]
+            yield [(key, place.length) for key, place in batch]
 
     async def load_state(self, prefix: bytes) -> dict[bytes, bytes]:
         return await self._open.parts.index.state(prefix)

@@ -117,6 +117,17 @@ def _read_only(status: ClusterStatus) -> Iterator[Repair]:
             )
 
 
+def _leftovers(status: ClusterStatus) -> Iterator[Repair]:
+    here = next((node.name for node in status.nodes if node.is_me), "this node")
+    if status.leftover_bytes:
+        yield Repair(
+            "info",
+            f"{size(status.leftover_bytes)} on {here} belong to no file",
+            "Adds or pulls that were never finished have left them. Repeat those, or free the room.",
+            command="ralnode leftovers",
+        )
+
+
 def _alone(status: ClusterStatus) -> Iterator[Repair]:
     live = sum(1 for _ in _up(status))
     if live < status.default_copies:
@@ -168,6 +179,7 @@ _FINDERS: Final[tuple[Callable[[ClusterStatus], Iterator[Repair]], ...]] = (
     _away,
     _full,
     _overpromised,
+    _leftovers,
     _alone,
     _different_plans,
     _errors,

@@ -141,3 +141,5 @@ class ClusterStatus:
     """What `storable_bytes` reckons with, and new sources get."""
     plan_changes: tuple[PlanChange, ...] = ()
     """The newest last."""
+    leftover_bytes: int = 0
+    """Of this node: blocks of no source, as counted last (`ralnode leftovers`); 0 while they take no notable room."""

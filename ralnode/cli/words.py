@@ -50,6 +50,7 @@ WORDS: Final = (
     Word("token", "Make, list or remove tokens for programs that use the status page.", NODE),
     Word("capacity", "Show or change how much disk a node gives.", NODE),
     Word("verify", "Check every block on disk against its hash.", NODE),
+    Word("leftovers", "Show, or delete, blocks of adds and pulls that were never finished.", NODE),
     Word("rebuild-index", "Make the index of the block store anew; the node must be stopped.", NODE),
     Word("backup", "Write down what of this node cannot be had again from the others.", NODE),
     Word("restore", "Make a lost node anew from its backup.", NODE),

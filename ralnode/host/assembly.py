@@ -15,6 +15,7 @@ from ralnode.host.dispatch import Dispatcher, Waiters
 from ralnode.host.exchanges import Exchanges
 from ralnode.host.fetches import Fetches
 from ralnode.host.inbox import Inbox
+from ralnode.host.ingest.unpublished import Unpublished
 from ralnode.host.keeping import Keeping
 from ralnode.host.memory import give_back
 from ralnode.host.metering.meters import Meters
@@ -38,6 +39,7 @@ class Surroundings:
     tasks: Tasks
     exchanges: Exchanges
     udp: UdpEndpoint
+    unpublished: Unpublished
     waiters: Waiters
     usage: UsageWatch
     say: Callable[[str, str], None]
@@ -72,6 +74,7 @@ def surroundings(
         tasks=tasks,
         exchanges=Exchanges(transport, inbox, tasks),
         udp=UdpEndpoint(inbox),
+        unpublished=Unpublished(),
         waiters=Waiters(),
         usage=UsageWatch(storage, inbox, partial(asyncio.to_thread, give_back)),
         say=say,
@@ -92,7 +95,7 @@ def assemble(
         around.usage.changed,
     )
     fetches = Fetches(parts)
-    keeping = Keeping(parts, fetches, engine.sources)
+    keeping = Keeping(parts, fetches, lambda: around.unpublished.known(engine.sources()), around.unpublished)
     saver = Saver(around.storage, around.say)
     dispatcher = Dispatcher(
         saver=saver,

@@ -37,8 +37,9 @@ class Contributions:
             chunks=pieces,
         )
         announced = uploaded_totals(content.size_bytes, 1, options.profile, content.offset)
-        added = await self._node.ingest.add_tree(content.name, _one(entry), announced, options)
-        return await self._published(added)
+        async with self._node.ingest.unpublished.work():
+            added = await self._node.ingest.add_tree(content.name, _one(entry), announced, options)
+            return await self._published(added)
 
     async def pull(self, url: str, root: bytes, name: str) -> Mapping[str, Any]:
         """See `NodeControl.pull`."""
@@ -46,7 +47,8 @@ class Contributions:
         options = AddOptions(name, copies=self._node.default_copies)
         work = Pull(self._node.storage, self._node.dag, client, options, lambda _progress: None)
         try:
-            return await self._published(await work.run(root))
+            async with self._node.ingest.unpublished.work():
+                return await self._published(await work.run(root))
         finally:
             work.close()
 

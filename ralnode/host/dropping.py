@@ -1,6 +1,7 @@
 """Which blocks go when a source is removed: those of its DAG that no source that stays uses as well.
 
 Bounded: a window of the removed source's keys is held as 8-byte fingerprints, and every other source is passed over it.
+Leftovers are found in the same way (host/leftovers).
 Equal fingerprints of different keys keep a block that could go; never the other way round.
 """
 
@@ -22,7 +23,7 @@ from ralnode.dag.node import open_node
 from ralnode.dag.walk import Dag
 
 _PORTION: Final = 1 << 16
-_WINDOW: Final = 1 << 20
+WINDOW_KEYS: Final = 1 << 20
 """About 40 MiB while it is sorted."""
 _REACHED_MAX: Final = 1_000_000
 """Of a source whose interior nodes are not all here: what can be found of it, no more than this."""
@@ -45,21 +46,21 @@ async def unused(
     """Those keys that none of `kept` uses."""
     dropped = KeyList()
     for keys in lists:
-        for start in range(0, len(keys), _WINDOW):
-            wanted = await asyncio.to_thread(_Wanted, keys, start)
+        for start in range(0, len(keys), WINDOW_KEYS):
+            window = await asyncio.to_thread(Window, keys, start)
             for other in kept:
-                await asyncio.to_thread(wanted.keep, await _lists(other, dag_of, storage))
-            await asyncio.to_thread(wanted.add_left_to, dropped)
+                await asyncio.to_thread(window.keep, await _lists(other, dag_of, storage))
+            await asyncio.to_thread(window.add_left_to, dropped)
     return dropped
 
 
-class _Wanted:
-    """A window of keys that may go, sorted by fingerprint, and which of them have turned out to be used."""
+class Window:
+    """Keys that may go, sorted by fingerprint, and which of them have turned out to be used."""
 
-    def __init__(self, keys: KeyList, start: int) -> None:
+    def __init__(self, keys: KeyList, start: int = 0) -> None:
         self._keys = keys
         self._start = start
-        prints = keys.fingerprints(start, start + _WINDOW)
+        prints = keys.fingerprints(start, start + WINDOW_KEYS)
         self._prints, self._first = np.unique(prints, return_index=True)
         self._used = np.zeros(len(self._prints), dtype=bool)
 
@@ -70,8 +71,12 @@ class _Wanted:
                 self._used[at[self._prints[at] == part]] = True
 
     def add_left_to(self, dropped: KeyList) -> None:
-        for position in np.sort(self._first[~self._used]).tolist():
-            dropped.append(self._keys[self._start + position])
+        for position in self.left():
+            dropped.append(self._keys[position])
+
+    def left(self) -> list[int]:
+        """Positions of those that are not used; of equal keys the first."""
+        return [self._start + position for position in np.sort(self._first[~self._used]).tolist()]
 
 
 def _portions(keys: KeyList) -> Iterator[_Fingerprints]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from ralnode.api import BadBlockError, Block, BlockKey, PeerError, RalnodeError, Source
 from ralnode.core.events import DropSource, FetchInterior, HoldingFound, InteriorFailed, InteriorStored, LocateBlocks
@@ -17,6 +18,7 @@ from ralnode.host.bounds import (
 )
 from ralnode.host.fetches import Fetches
 from ralnode.host.groups import GroupWriter
+from ralnode.host.ingest.unpublished import Unpublished
 from ralnode.host.parts import Parts
 from ralnode.host.streams import guarded, pour
 
@@ -42,8 +44,15 @@ class LostBlocks:
 class Keeping:
     """`sources` says what the catalogue has now, for finding out what lost blocks belong to."""
 
-    def __init__(self, parts: Parts, fetches: Fetches, sources: Callable[[], Sequence[Source]]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        fetches: Fetches,
+        sources: Callable[[], Sequence[Source]],
+        unpublished: Unpublished | None = None,
+    ) -> None:
         self._parts = parts
+        self._unpublished = unpublished or Unpublished()
         self._fetches = fetches
         self._sources = sources
         self._interior_slots = asyncio.Semaphore(INTERIOR_TASKS_MAX)
@@ -114,8 +123,9 @@ class Keeping:
         source, count = effect.source, 0
         await self._fetches.ended(source.root)
         try:
-            async for keys in self._keys_to_drop(effect):
-                count += await self._parts.storage.delete(keys)
+            async with aclosing(self._dropped(effect)) as dropped:
+                async for each in dropped:
+                    count += each
         except (RalnodeError, OSError) as error:
             self._parts.say(
                 "warning", f"could not delete all blocks of {source.name} here ({count:,} are gone): {error}"
@@ -123,12 +133,17 @@ class Keeping:
         self._parts.dag.forget(source.root)
         self._parts.stored()
 
-    async def _keys_to_drop(self, effect: DropSource) -> AsyncIterator[Sequence[BlockKey]]:
-        """In parts. The catalogue goes on meanwhile: a source that shares blocks may come, or a user adds this one
-        again, and then nothing more of what they use may go."""
+    async def _dropped(self, effect: DropSource) -> AsyncGenerator[int, None]:
+        """Deletes in portions, and yields their counts. The catalogue goes on meanwhile: a source that shares blocks may
+        come, or a user adds this one again, and then nothing more of what they use may go."""
         source, kept = effect.source, {each.root: each for each in effect.kept}
         keys: Sequence[BlockKey] = ()
         at: int | None = None
+
+        def has_changed() -> bool:
+            roots = {each.root for each in self._sources()}
+            return source.root in roots or bool(roots - kept.keys())
+
         while at is None or at < len(keys):
             current = {each.root: each for each in self._sources()}
             if source.root in current:
@@ -137,8 +152,11 @@ class Keeping:
                 kept |= current
                 keys, at = await self._parts.dag.keys_to_drop(source, list(kept.values())), 0
                 continue
-            yield keys[at : at + DELETE_BLOCKS_MAX]
-            at += DELETE_BLOCKS_MAX
+            portion = keys[at : at + DELETE_BLOCKS_MAX]
+            count = await self._unpublished.unless(has_changed, partial(self._parts.storage.delete, portion))
+            if count is not None:
+                at += DELETE_BLOCKS_MAX
+                yield count
 
 
 async def _nothing(_group: Sequence[Block]) -> None:

@@ -149,6 +149,7 @@ class Opening:
         self._given.facade.opened(_speaking_for(operations, works))
         self._stack.callback(operations.ingest.close)
         self._close_later("the verification", operations.verify_job.stop, TASKS_STOP_SECONDS)
+        self._close_later("the leftovers", operations.leftovers.stop, TASKS_STOP_SECONDS)
         self._close_later("the last words", lambda: _say_goodbye(works), GOODBYE_SECONDS)
         self._run(around, works, rates, operations, lost)
         for address in setup.data.hints():
@@ -172,6 +173,7 @@ class Opening:
             "disk usage": around.usage.run(),
             "lost blocks": works.keeping.watch(lost),
             "rates": rates.run(),
+            "leftovers": operations.leftovers_watch.run(),
             "addresses": operations.watch_addresses(ADDRESS_SECONDS),
         }
         for name, work in essential.items():

@@ -46,6 +46,7 @@ from ralnode.host.gateways import gateways_of, reachable_ports
 from ralnode.host.identity import NodeIdentity
 from ralnode.host.ingest import Ingest
 from ralnode.host.joincode import JoinCode
+from ralnode.host.leftovers import LeftoversJob, LeftoversParts, LeftoversWatch
 from ralnode.host.metering import cluster, process
 from ralnode.host.metering.meters import Meters
 from ralnode.host.metering.table import sample
@@ -100,8 +101,12 @@ class Operations:
         self._services = measured.services
         self._stop = stop
         self.dag = around.dag
-        self.ingest = Ingest(around.storage, around.dag)
+        self.ingest = Ingest(around.storage, around.dag, around.unpublished)
         self.verify_job = VerifyJob(lambda: around.storage)
+        self.leftovers = LeftoversJob(self._leftovers_parts())
+        self.leftovers_watch = LeftoversWatch(
+            self.leftovers, around.unpublished, around.storage.usage, self._explained_bytes
+        )
 
     @property
     def engine(self) -> Engine:
@@ -133,7 +138,11 @@ class Operations:
 
     def status(self) -> ClusterStatus:
         status = self.engine.status(clock(), self._rates.per_node)
-        return replace(status, gateways=gateways_of(self._setup.roles))
+        return replace(
+            status,
+            gateways=gateways_of(self._setup.roles),
+            leftover_bytes=self.leftovers_watch.notable_bytes,
+        )
 
     def metrics(self) -> Sequence[Metric]:
         """Every one stands in metering/table.py."""
@@ -187,8 +196,20 @@ class Operations:
     # --- changes ----------------------------------------------------------------------------------------------------
 
     async def publish(self, source: Source, holding: Holding) -> None:
-        """Adds a source whose blocks are all durable here; on return its record is. Raises RefusedError."""
-        await self._settled(source.root, SourcePublished(source, holding))
+        """Adds a source whose blocks are all durable here; on return its record is. Raises RefusedError, and
+        UnavailableError when blocks of it were deleted meanwhile."""
+
+        async def is_whole() -> bool:
+            found = await self.dag.locate(source)
+            return found.has_interior and not holding.servable - found.servable
+
+        async with self._around.unpublished.publishing(source, is_whole) as has_all:
+            if not has_all:
+                raise UnavailableError(
+                    f"blocks of {source.name} were deleted while it was added, together with a source that was removed. "
+                    "Nothing was published. Add it again"
+                )
+            await self._settled(source.root, SourcePublished(source, holding))
 
     async def withdraw(self, root: Root) -> None:
         """Removes a source from the cluster; on return that is durable here. Raises RefusedError."""
@@ -258,6 +279,27 @@ class Operations:
             self._around.inbox.offer(NodeChanged(away_until_ms=clock().unix_ms + int(away_seconds * 1000)))
             delay = AWAY_SPREAD_SECONDS
         asyncio.get_running_loop().call_later(delay, self._stop)
+
+    # --- leftovers --------------------------------------------------------------------------------------------------
+
+    def _leftovers_parts(self) -> LeftoversParts:
+        return LeftoversParts(
+            store=self._setup.roles.storage,
+            storage=self.storage,
+            dag=self.dag,
+            sources=lambda: self._around.unpublished.known(self.engine.sources()),
+            unpublished=self._around.unpublished,
+            relocated=self.relocated,
+            changed=self._around.usage.changed,
+        )
+
+    def _explained_bytes(self) -> int:
+        """What the sources take here; blocks that several share count several times."""
+        total = 0
+        for source in self.engine.sources():
+            mine = self.engine.holding(self.engine.me.id, source.root)
+            total += len(mine.owned) * source.block_bytes + source.interior_bytes * mine.has_interior
+        return total
 
     # --- what runs by itself ----------------------------------------------------------------------------------------
 

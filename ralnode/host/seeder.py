@@ -162,9 +162,10 @@ class Seeder:
     async def _add(self, name: str, look: Look) -> None:
         self._failed[name] = look.signature  # until it has worked
         options = AddOptions(name=shown(name), link=True, copies=self._parts.copies)
-        added = await self._parts.ingest.add_path(self._folder / name, options)
+        async with self._parts.ingest.unpublished.work():
+            added = await self._parts.ingest.add_path(self._folder / name, options)
+            await self._parts.publish(added.source, added.holding)
         before = self._book.entries.get(name)
-        await self._parts.publish(added.source, added.holding)
         await self._book.note(name, Seeded(added.source.root, look.signature))
         for notes in (self._failed, self._seen, self._told):
             notes.pop(name, None)

@@ -300,6 +300,12 @@ class MemoryStorage:
     async def held(self, keys: Sequence[BlockKey]) -> list[Held]:
         return [self._held(key) for key in keys]
 
+    async def owned_blocks(self) -> AsyncIterator[Sequence[tuple[BlockKey, int]]]:
+        """See `ralnode.api.ListingStorage`."""
+        listed = [(key, len(data)) for key, data in self._blocks.items()]
+        for start in range(0, len(listed), VERIFY_BATCH_BLOCKS):
+            yield listed[start : start + VERIFY_BATCH_BLOCKS]
+
     async def load_state(self, prefix: bytes) -> dict[bytes, bytes]:
         return {name: document for name, document in self._state.items() if name.startswith(prefix)}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ralnode.api import Block, BlockKey, Held, Storage, StorageError
+from ralnode.api import Block, BlockKey, Held, ListingStorage, Storage, StorageError
 from ralnode.api.limits import BLOCK_BYTES_MAX
 from ralnode.dag import cid
 from ralnode.testing.storage_care_contract import StorageCareContract
@@ -113,6 +113,16 @@ class StorageContract(StorageQuotaContract, StorageCareContract):
         answers = await store.held(asked)
         assert answers == [Held.OWNED] * 25 + [Held.NO] * 50_000 + [Held.OWNED] * 26
         assert await store.held([]) == []
+
+    async def test_owned_blocks_are_listed_if_they_can_be(self, store: Storage) -> None:
+        """`ListingStorage`, which is optional."""
+        if not isinstance(store, ListingStorage):
+            pytest.skip("this store lists nothing")
+        blocks = make_blocks(5000, 100)
+        await store.put(blocks)
+        await store.delete(keys_of(blocks[1:4]))
+        listed = [pair async for group in store.owned_blocks() for pair in group]
+        assert sorted(listed) == sorted((block.key, 100) for block in [blocks[0], *blocks[4:]])
 
     async def test_a_bad_block_is_never_served_but_reported_and_forgotten(
         self, store: Storage, data_dir: Path, lost: list[BlockKey]

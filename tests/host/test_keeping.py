@@ -17,6 +17,7 @@ from ralnode.core.events import (
 )
 from ralnode.host import keeping as module
 from ralnode.host.fetches import Fetches
+from ralnode.host.ingest.unpublished import Unpublished
 from ralnode.host.keeping import Keeping, LostBlocks
 from ralnode.testing.content import content
 
@@ -148,3 +149,39 @@ async def idle(bench: Any) -> None:
     async with asyncio.timeout(30):
         while len(bench.tasks):
             await asyncio.sleep(0.001)
+
+
+async def test_a_removal_leaves_what_is_being_published_at_that_moment(bench: Any) -> None:
+    """It is on its way into the catalogue: looked at for the last time, its record not made yet."""
+    source = await bench.source(content("a", SIZE_BYTES))
+    fetches, unpublished = Fetches(bench.parts), Unpublished()
+    fetches.begin_fetch(FetchBlocks(1, bench.peer, source, BlockSet.full(40)))
+    await bench.until(FetchEnded)
+
+    async def is_whole() -> bool:
+        keeping.begin_drop(DropSource(source, ()))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return len((await bench.dag.locate(source)).owned) == 40
+
+    keeping = Keeping(bench.parts, fetches, lambda: unpublished.known([]), unpublished)
+    async with unpublished.publishing(source, is_whole) as has_all:
+        assert has_all
+        await idle(bench)
+        assert (await bench.dag.locate(source)).owned == BlockSet.full(40)
+
+
+async def test_a_removal_does_not_wait_for_work_and_work_knows_of_it(bench: Any) -> None:
+    source = await bench.source(content("a", SIZE_BYTES))
+    fetches, unpublished = Fetches(bench.parts), Unpublished()
+    fetches.begin_fetch(FetchBlocks(1, bench.peer, source, BlockSet.full(40)))
+    await bench.until(FetchEnded)
+    async with unpublished.work():
+        assert unpublished.is_undisturbed
+        Keeping(bench.parts, fetches, lambda: [], unpublished).begin_drop(DropSource(source, ()))
+        await idle(bench)
+        assert bench.storage.usage().block_count == 0
+        assert not unpublished.is_undisturbed
+    assert not unpublished.is_undisturbed
+    async with unpublished.work():
+        assert unpublished.is_undisturbed

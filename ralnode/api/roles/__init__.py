@@ -18,7 +18,7 @@ from ralnode.api.roles.gossip import (
     VersionsHeard,
 )
 from ralnode.api.roles.planner import ExplainingPlanner, Planner
-from ralnode.api.roles.storage import Reservation, Storage, VerifyProgress
+from ralnode.api.roles.storage import ListingStorage, Reservation, Storage, VerifyProgress
 from ralnode.api.roles.surface import Content, Gateway, Listening, ManagedUi, Metric, NodeControl, Reading, Ui
 from ralnode.api.roles.transport import PeerService, Transport
 
@@ -34,6 +34,7 @@ __all__ = [
     "Hint",
     "Identity",
     "Listening",
+    "ListingStorage",
     "ManagedUi",
     "Member",
     "MemberChanged",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ralnode.api.model import Block, BlockKey, FileSlice, Held, Usage
 
@@ -99,4 +99,14 @@ class Storage(Protocol):
 
     async def rebuild_index(self, progress: Callable[[int, int], None]) -> int:
         """Makes the index anew from the segments; `progress(done_bytes, total_bytes)`; returns the count of blocks."""
+        ...
+
+
+@runtime_checkable
+class ListingStorage(Protocol):
+    """A storage that can also say what it has; optional. Without it leftovers cannot be found."""
+
+    def owned_blocks(self) -> AsyncIterator[Sequence[tuple[BlockKey, int]]]:
+        """(key, bytes) of every owned block, in groups of a few thousand, in any order; blocks by reference are left out.
+        One that moves or comes meanwhile may be told twice or not at all; one that was there all the time is told."""
         ...

@@ -56,6 +56,11 @@ def _room(patient: Patient, place: Path) -> Iterator[Finding]:
             "free some space, point [node] data_dir to a larger disk, or lower [node] disk_floor",
         )  # fmt: skip
         return
+    if patient.status is not None and patient.status.leftover_bytes:
+        yield warning(
+            "leftovers", f"{size(patient.status.leftover_bytes)} belong to adds and pulls that were never finished",
+            "repeat those, or free the room: ralnode leftovers --delete",
+        )  # fmt: skip
     capacity, used = _capacity(patient, node)
     if capacity is not None and capacity - used > disk.free - node.disk_floor_bytes:
         yield warning(

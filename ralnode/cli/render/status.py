@@ -44,9 +44,14 @@ def _footer(status: ClusterStatus) -> Text:
         f"{copies}{left}\nAbout {size(status.storable_bytes)} more can be stored. "
         f"Plan by {clean(status.planner) or 'nobody'}, {plan}."
         + (f"\nStatus page: {clean(page)}" if page else "")
-        + "".join(f"\n{clean(_gateway(each))}" for each in status.gateways if each.port),
+        + "".join(f"\n{clean(_gateway(each))}" for each in status.gateways if each.port)
+        + (f"\n{_leftovers(status)}" if status.leftover_bytes else ""),
         style="dim",
     )
+
+
+def _leftovers(status: ClusterStatus) -> str:
+    return f"{size(status.leftover_bytes)} here belong to adds and pulls that were never finished: ralnode leftovers"
 
 
 def _gateway(gateway: GatewayStatus) -> str:

@@ -10,6 +10,9 @@ from ralnode.api.limits import EVENT_LOG_MAX
 AWAY_MINUTES_MAX = 7 * 24 * 60
 """A week; whoever is away for longer should be missed."""
 
+LEFTOVERS_MINUTES_MIN = 10
+"""A pin that failed is tried again after five."""
+
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
@@ -55,6 +58,20 @@ class VerifyParams:
             raise ValueError(f"action = {self.action!r}: must be start, progress, pause, resume or stop")
         if self.bytes_per_second is not None and self.bytes_per_second < 1:
             raise ValueError(f"bytes_per_second = {self.bytes_per_second}: must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoversParams:
+    action: str = "look"
+    """count, delete (both go on in the background) or look."""
+    before_unix_ms: int = 0
+    """For `delete`: of adds and pulls that nobody has gone on with since then, at least LEFTOVERS_MINUTES_MIN ago."""
+    everything: bool = False
+    """For `delete`: also blocks that no note tells of."""
+
+    def __post_init__(self) -> None:
+        if self.action not in ("count", "delete", "look"):
+            raise ValueError(f"action = {self.action!r}: must be count, delete or look")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from ralnode.api import (
 from ralnode.host.answers import ConfigAnswer, PageAnswer, PluginsAnswer
 from ralnode.host.commands.params import PageParams
 from ralnode.host.commands.verifying import VerifyJob
+from ralnode.host.leftovers import LeftoversJob
 
 
 class EngineView(Protocol):
@@ -74,6 +75,11 @@ class CommandNode(Protocol):
     @property
     def verify_job(self) -> VerifyJob:
         """One per node, made with its storage; the node cancels it when it stops."""
+        ...
+
+    @property
+    def leftovers(self) -> LeftoversJob:
+        """One per node; the node ends it when it stops."""
         ...
 
     def status(self) -> ClusterStatus: ...

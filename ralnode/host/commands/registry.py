@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from ralnode.api import ConfigError, NotFoundError, RefusedError, UsageError
 from ralnode.host.answers import CommandLine, HelpAnswer
-from ralnode.host.commands import changing, foreseeing, planning, showing
+from ralnode.host.commands import changing, foreseeing, leaving, planning, showing
 from ralnode.host.commands.params import (
     CapacityParams,
     DrainParams,
     EventsParams,
     ForeseeParams,
     HintParams,
+    LeftoversParams,
     Nothing,
     PageParams,
     SourceParams,
@@ -94,6 +95,13 @@ _TABLE: Final = (
     Command("stop", "stop this node", changing.stop, StopParams, from_page=True, is_dangerous=True),
     Command("foresee", "what a change would do; changes nothing", foreseeing.foresee, ForeseeParams, from_page=True),
     Command("verify", "re-hash every block on disk", changing.verify, VerifyParams, from_page=True),
+    Command(
+        "leftovers",
+        "count or delete blocks of no source",
+        leaving.leftovers,
+        LeftoversParams,
+        is_dangerous=True,
+    ),
     Command("hint_peer", "tell of an address where a peer may listen", changing.hint_peer, HintParams),
     # Whoever may ask this has the secret afterwards: only for those who own the machine.
     Command("invite", "the join code", changing.invite, from_peer=False),

@@ -152,12 +152,16 @@ class Uploads:
             latest = progress
 
         await answer.begin(NDJSON)
-        job = asyncio.ensure_future(work(report))
+        async with self._node.ingest.unpublished.work():
+            await self._follow(answer, asyncio.ensure_future(work(report)), lambda: latest)
+        await answer.end()
+
+    async def _follow(self, answer: Answer, job: asyncio.Future[list[Added]], progress: Callable[[], Progress]) -> None:
         try:
             told: Progress | None = None
             while not job.done():
-                if latest != told:
-                    told = latest
+                if progress() != told:
+                    told = progress()
                     await answer.line({"progress": _progress(told)})
                 await asyncio.wait([job], timeout=PROGRESS_SECONDS)
             for added in job.result():
@@ -172,7 +176,6 @@ class Uploads:
         finally:
             job.cancel()
             await asyncio.gather(job, return_exceptions=True)
-        await answer.end()
 
 
 async def _listed(work: Awaitable[Added]) -> list[Added]:

@@ -45,6 +45,8 @@ class Finished:
     origin: str
     is_linked: bool
     unix_ms: int
+    name: str
+    """Of the add that it was a part of; earlier releases did not write it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,21 @@ class Head:
     """A file that was begun, and when its last checkpoint was."""
 
     stamp: Stamp
+    origin: str
     is_linked: bool
     unix_ms: int
+    name: str
 
 
 class Checkpoints:
-    """Of adds with one profile, kept or linked. Remembers the documents of the folder it was asked about last."""
+    """Of adds with one profile, kept or linked. Remembers the documents of the folder it was asked about last. `name` is
+    that of the add, for people."""
 
-    def __init__(self, storage: Storage, profile: Profile, *, link: bool) -> None:
+    def __init__(self, storage: Storage, profile: Profile, *, link: bool, name: str = "") -> None:
         self._storage = storage
         self._profile = profile
         self._link = link
+        self._name = name
         self._kind = f"{'link' if link else 'keep'} {profile.tag} ".encode()
         self._folder = b""
         self._known: dict[bytes, bytes] = {}
@@ -141,7 +147,7 @@ class Checkpoints:
             for item, built in output.finished:
                 if item.origin:
                     documents[self._file_name(item.origin)] = _encode(
-                        [_VERSION, *item.stamp, *built, os.fsencode(item.origin), self._link, unix_ms]
+                        [_VERSION, *item.stamp, *built, os.fsencode(item.origin), self._link, unix_ms, self._name]
                     )
             if not self._link:
                 items = [item for item, _ in output.finished] + output.known
@@ -153,7 +159,7 @@ class Checkpoints:
         if item.origin:
             key = self._file_hash(item.origin)
             documents[HEAD_PREFIX + key] = _encode(
-                [_VERSION, *item.stamp, os.fsencode(item.origin), self._link, unix_ms]
+                [_VERSION, *item.stamp, os.fsencode(item.origin), self._link, unix_ms, self._name]
             )
             documents[PART_PREFIX + key + b"%08x" % checkpoint.number] = encode_leaves(checkpoint.leaves)
 
@@ -204,8 +210,9 @@ def decode_part(document: bytes) -> list[Leaf]:
 def decode_finished(document: bytes) -> Finished | None:
     """None for a document that is spoilt or of another version."""
     try:
-        version, size, mtime, inode, cid, tsize, content, origin, is_linked, unix_ms, *_ = cbor2.loads(document)
-        found = Finished(Stamp(size, mtime, inode), Built(cid, tsize, content), os.fsdecode(origin), is_linked, unix_ms)
+        version, size, mtime, inode, cid, tsize, content, origin, is_linked, unix_ms, *rest = cbor2.loads(document)
+        stamp, built = Stamp(size, mtime, inode), Built(cid, tsize, content)
+        found = Finished(stamp, built, os.fsdecode(origin), is_linked, unix_ms, _name_in(rest))
     except (cbor2.CBORError, ValueError, TypeError):
         return None
     return found if version == _VERSION else None
@@ -214,10 +221,15 @@ def decode_finished(document: bytes) -> Finished | None:
 def decode_head(document: bytes) -> Head | None:
     """As `decode_finished`."""
     try:
-        version, size, mtime, inode, _origin, is_linked, unix_ms, *_ = cbor2.loads(document)
+        version, size, mtime, inode, origin, is_linked, unix_ms, *rest = cbor2.loads(document)
+        found = Head(Stamp(size, mtime, inode), os.fsdecode(origin), is_linked, unix_ms, _name_in(rest))
     except (cbor2.CBORError, ValueError, TypeError):
         return None
-    return Head(Stamp(size, mtime, inode), is_linked, unix_ms) if version == _VERSION else None
+    return found if version == _VERSION else None
+
+
+def _name_in(rest: list[object]) -> str:
+    return str(rest[0]) if rest else ""
 
 
 def _encode(fields: list[object]) -> bytes:

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ralnode.api import LocalError, Source, Storage, UsageError
+from ralnode.api import LocalError, Storage, UsageError
 from ralnode.api.limits import COPIES_MAX, NAME_BYTES_MAX
 from ralnode.dag.profile import V1_2025, Profile
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest.adding import Adder, Adding
 from ralnode.host.ingest.checkpoints import Checkpoints
-from ralnode.host.ingest.leftovers import discard
 from ralnode.host.ingest.localtree import ENTRY_BYTES, Totals, measure, resolve, scan
 from ralnode.host.ingest.model import FILE, Added, AddOptions, Item, Report, UploadEntry, UploadFile
 from ralnode.host.ingest.sources import Hash, Jobs, item_of, local_jobs, uploaded_jobs
+from ralnode.host.ingest.unpublished import Unpublished
 
 _THREADS: Final = 2
 """SHA-256 and reads of the disk leave the interpreter to others; two keep a disk and a core busy."""
@@ -39,10 +39,11 @@ def _silent(_progress: object) -> None:
 class Ingest:
     """One per node. Adds may run beside each other; each takes its own bounded memory."""
 
-    def __init__(self, storage: Storage, index: DagIndex) -> None:
+    def __init__(self, storage: Storage, index: DagIndex, unpublished: Unpublished | None = None) -> None:
+        self.unpublished = unpublished or Unpublished()
+        """For whoever adds, pulls or imports: hold its `work` until the source is published."""
+
         self._storage = storage
-        self._index = index
-        self._adding_count = 0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ingest")
         self._adder = Adder(storage, index, self._threads)
 
@@ -84,7 +85,7 @@ class Ingest:
                 "cannot add an upload by reference: there is no file here to refer to. Nothing was stored."
             )
         _check(options)
-        checkpoints = Checkpoints(self._storage, options.profile, link=False)
+        checkpoints = Checkpoints(self._storage, options.profile, link=False, name=name)
 
         async def here_bytes() -> int:
             return announced.here_bytes
@@ -108,24 +109,18 @@ class Ingest:
             item_of(UploadEntry("", FILE, file.size_bytes, origin=file.origin, mtime_ns=file.mtime_ns))
             for file in files
         ]
-        return [await checkpoints.here_bytes(item) for item in items]
-
-    async def discard_leftovers(self, before_unix_ms: int, kept: Sequence[Source]) -> int:
-        """Deletes what adds that were interrupted before then have left, but for what the sources `kept` use; returns the
-        count of blocks. Does nothing while an add is going on, since that may go on with what is left."""
-        if self._adding_count:
-            return 0
-        return await discard(self._storage, before_unix_ms, kept, self._index.dag)
+        async with self.unpublished.work():
+            offsets = [await checkpoints.here_bytes(item) for item in items]
+            if any(offsets):
+                self.unpublished.expect()
+        return offsets
 
     async def _run(self, adding: Adding, *, reuse: bool = True) -> Added | None:
-        self._adding_count += 1
-        try:
+        async with self.unpublished.work():
             return await self._adder.run(adding, reuse=reuse)
-        finally:
-            self._adding_count -= 1
 
     def _of_path(self, name: str, top: Path, totals: Totals, options: AddOptions, report: Report) -> Adding:
-        checkpoints = Checkpoints(self._storage, options.profile, link=options.link)
+        checkpoints = Checkpoints(self._storage, options.profile, link=options.link, name=name)
 
         async def here_bytes() -> int:
             return sum([await checkpoints.here_bytes(item) for item in _files(top, options)])

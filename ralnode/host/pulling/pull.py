@@ -21,6 +21,7 @@ from ralnode.api import (
     PeerError,
     RefusedError,
     Storage,
+    StorageError,
     UnavailableError,
     UsageError,
 )
@@ -34,6 +35,7 @@ from ralnode.host.dagindex import DagIndex, strange_bounds
 from ralnode.host.driving import drive
 from ralnode.host.ingest import Added, AddOptions, Progress
 from ralnode.host.ingest.model import Report
+from ralnode.host.pulling import notes
 from ralnode.host.pulling.carstream import CarStream
 from ralnode.host.pulling.client import GatewayClient, NoCarError
 
@@ -75,6 +77,17 @@ class Pull:
         codec = cids.codec_of(root)
         if codec not in (cids.RAW, cids.DAG_PB):
             raise UsageError(f"{cids.to_text(root)} has codec {codec:#x}; only files and folders (UnixFS) can be added")
+        await notes.note(self._storage, root, self._options.name)
+        try:
+            added = await self._pulled(root)
+        except BaseException:
+            with suppress(StorageError):
+                await asyncio.shield(notes.note(self._storage, root, self._options.name))
+            raise
+        await notes.forget(self._storage, root)
+        return added
+
+    async def _pulled(self, root: bytes) -> Added:
         try:
             dag = await drive(enumerate_dag(root, self._bounds(), strict=True), self._nodes)
             self._at(self._done_bytes, dag.interior_bytes + dag.leaves.total_bytes)

@@ -51,6 +51,7 @@ from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import Ingest
+from ralnode.host.leftovers import LeftoversJob, LeftoversParts
 from ralnode.host.reading import Reader
 from ralnode.testing.fake_identity import FakeIdentity
 from ralnode.testing.memory_storage import MemoryStorage
@@ -236,6 +237,17 @@ class ControlNode:
         self.verify_job = VerifyJob(lambda: self.storage)
         self.dag = DagIndex(self.storage)
         self.ingest = Ingest(self.storage, self.dag)
+        self.leftovers = LeftoversJob(
+            LeftoversParts(
+                self.storage,
+                self.storage,
+                self.dag,
+                self.engine.sources,
+                self.ingest.unpublished,
+                self._relocated,
+                lambda: None,
+            )
+        )
         self.default_copies = 2
         self.control = FakeControl(self)
         self.hinted: list[Address] = []
@@ -315,6 +327,9 @@ class ControlNode:
 
     async def publish(self, source: Source, holding: Holding) -> None:
         self.tell(ev.SourcePublished(source, holding))
+
+    async def _relocated(self, root: Root, holding: Holding) -> None:
+        self.tell(ev.HoldingFound(root, holding))
 
     async def withdraw(self, root: Root) -> None:
         self.tell(ev.SourceWithdrawn(root))

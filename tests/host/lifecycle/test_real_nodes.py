@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ralnode.api import Health, Holding
+from ralnode.api import Health, Holding, UnavailableError, UsageError
+from ralnode.host.commands import dispatch
 from ralnode.host.config import load as load_config
 from ralnode.host.ingest import AddOptions
 from ralnode.host.node import Node
@@ -117,3 +119,53 @@ async def test_a_file_by_reference_that_vanishes_is_retracted(home: Home, tmp_pa
         assert await a.control.block(keys[len(keys) - 1], local_only=True) is None
         await until(lambda: a.engine.holding(a.engine.me.id, added.source.root).linked == Holding().linked)
         assert any("were lost" in line.text for line in a.engine.events)
+
+
+async def test_what_was_deleted_while_it_was_added_is_not_published(home: Home, tmp_path: Path) -> None:
+    """A removal goes on beside an add: the add must not tell of blocks that the removal has taken."""
+    (tmp_path / "film").write_bytes(random.Random(4).randbytes(SIZE_BYTES))
+    async with home.node("a") as a:
+        async with a.ingest.unpublished.work():
+            added = await a.ingest.add_path(tmp_path / "film", AddOptions())
+            await a.publish(added.source, added.holding)
+        async with a.ingest.unpublished.work():
+            again = await a.ingest.add_path(tmp_path / "film", AddOptions())
+            await a.withdraw(added.source.root)
+            await until(lambda: a.storage.usage().block_count == 0)
+            with pytest.raises(UnavailableError, match="Add it again"):
+                await a.publish(again.source, again.holding)
+        async with a.ingest.unpublished.work():
+            again = await a.ingest.add_path(tmp_path / "film", AddOptions())
+            await a.publish(again.source, again.holding)
+        assert list(a.engine.sources()) == [again.source]
+        assert await whole(a, "film") == (tmp_path / "film").read_bytes()
+
+
+async def test_leftovers_are_told_and_deleted_by_command_also_on_another_node(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(random.Random(5).randbytes(SIZE_BYTES))
+    (tmp_path / "book").write_bytes(random.Random(6).randbytes(SIZE_BYTES))
+    async with home.node("b") as b, home.node("c") as c:
+        await until(lambda: len(b.engine.live()) == 2 == len(c.engine.live()))
+        async with b.ingest.unpublished.work():
+            added = await b.ingest.add_path(tmp_path / "book", AddOptions(copies=2))
+            await b.publish(added.source, added.holding)
+        await until(lambda: c.status().health is Health.HEALTHY and len(c.engine.sources()) == 1)
+        kept_count = b.storage.usage().block_count
+        await b.ingest.add_path(tmp_path / "film", AddOptions())  # never published
+
+        async def ask(**params: object) -> Mapping[str, Any]:
+            answer = await dispatch(c, "leftovers", params, "b")
+            while answer["state"] in ("counting", "deleting"):
+                await asyncio.sleep(0.02)
+                answer = await dispatch(c, "leftovers", {}, "b")
+            return answer
+
+        counted = await ask(action="count")
+        assert counted["block_count"] == counted["other_count"] == b.storage.usage().block_count - kept_count > 10
+        with pytest.raises(UsageError, match="10 minutes"):
+            await ask(action="delete", before_unix_ms=counted["unix_ms"])
+        gone = await ask(action="delete", before_unix_ms=0, everything=True)
+        assert (gone["state"], gone["deleted_count"], gone["block_count"]) == ("done", counted["block_count"], 0)
+        assert b.storage.usage().block_count == kept_count
+        assert b.leftovers_watch.notable_bytes == b.status().leftover_bytes == 0
+        assert await whole(b, "book") == (tmp_path / "book").read_bytes()

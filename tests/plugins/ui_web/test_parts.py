@@ -195,6 +195,13 @@ def test_a_healthy_cluster_needs_no_hand() -> None:
     assert titles() == []
 
 
+def test_leftovers_are_told_with_the_command_that_frees_their_room() -> None:
+    well = replace(status(3), deficit_bytes=0, events=(), leftover_bytes=3 * GB)
+    (repair,) = repairs(well)
+    assert (repair.level, repair.command) == ("info", "ralnode leftovers")
+    assert repair.title.startswith("3.0 GB on ")
+
+
 def test_each_trouble_is_named_with_its_remedy() -> None:
     lost = source(1, IDS, health=Health.UNAVAILABLE, unreachable_count=3)
     bare = source(2, IDS, health=Health.AT_RISK, histogram=(4, 0, 1196, 0))
