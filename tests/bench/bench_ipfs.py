@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import random
 import shutil
 import statistics
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from pairs import Figure, report, seconds, speed_ratio
@@ -119,7 +121,8 @@ def single_blocks(ours: SingleNode, kubo: Kubo, root: str) -> Figure:
 
 
 def adding(folder: Path, ours: SingleNode, program: Path) -> list[Figure]:
-    """A new file each time, so that nothing is known already."""
+    """A new file each time, so that nothing is known already. They take turns in being first, and what was written before is
+    on the disk when a run begins."""
     figures = []
     for is_durable, what in ((False, "as installed"), (True, "both durable")):
         place = folder / f"kubo-add-{is_durable}"
@@ -130,10 +133,15 @@ def adding(folder: Path, ours: SingleNode, program: Path) -> list[Figure]:
             for turn in range(4):
                 new = folder / "new"
                 make_file(new, 100 * is_durable + turn)
-                mine = seconds(lambda: ours.run("add", new, "--name", f"new {is_durable} {turn}"))  # noqa: B023 - run at once
-                theirs = seconds(lambda: kubo("add", "--quieter", "--pin=true", new))  # noqa: B023
+                name = f"new {is_durable} {turn}"
+                adds = [
+                    partial(ours.run, "add", new, "--name", name),
+                    partial(kubo, "add", "--quieter", "--pin=true", new),
+                ]
+                both = [_settled_seconds(add) for add in (reversed(adds) if turn % 2 else adds)]
+                mine, theirs = reversed(both) if turn % 2 else both
                 times.append((mine, theirs))
-                ours.run("rm", f"new {is_durable} {turn}", "--yes")
+                ours.run("rm", name, "--yes")
         ratios = sorted(theirs / mine for mine, theirs in times[1:])
         mine, theirs = (statistics.median(column) for column in zip(*times[1:], strict=True))
         figures.append(
@@ -144,6 +152,11 @@ def adding(folder: Path, ours: SingleNode, program: Path) -> list[Figure]:
             )
         )  # fmt: skip
     return figures
+
+
+def _settled_seconds(action: Callable[[], object]) -> float:
+    os.sync()
+    return seconds(action)
 
 
 def _datastore(*, is_sync: bool) -> dict[str, object]:
