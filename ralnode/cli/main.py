@@ -25,12 +25,16 @@ INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 """As shells show a program that SIGPIPE ended."""
 
+ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
+"""numpy's library for matrices, which we do not use, else begins a thread per core when it is imported: 50 to 100 ms."""
+
 EVERYWHERE: Final = "Everywhere: --json, --node NAME, --socket PATH, --config FILE, --debug (see ralnode --help)."
 EPILOG: Final = "Start with: ralnode demo (a whole cluster on this machine), or: ralnode run, then ralnode add FILE."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit code. Never raises for anything a user can cause."""
+    os.environ.setdefault(*ONE_THREAD)
     line = hoist(sys.argv[1:] if arguments is None else arguments)
     try:
         app = build(line)

@@ -44,7 +44,7 @@ from ralnode.host.config import Config
 from ralnode.host.datadir import DataDir
 from ralnode.host.gateways import gateways_of, reachable_ports
 from ralnode.host.identity import NodeIdentity
-from ralnode.host.ingest import Ingest
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.host.joincode import JoinCode
 from ralnode.host.leftovers import LeftoversJob, LeftoversParts, LeftoversWatch
 from ralnode.host.metering import cluster, process

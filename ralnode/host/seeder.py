@@ -20,7 +20,8 @@ from watchfiles import awatch
 from ralnode.api import Held, Holding, RalnodeError, Root, Source, Storage
 from ralnode.host.bounds import DELETE_BLOCKS_MAX
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import AddOptions, Ingest
+from ralnode.host.ingest import AddOptions
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.host.seedbook import Look, SeedBook, Seeded, list_entries, look_at, shown
 
 SETTLE_SECONDS: Final = 2.0

@@ -26,7 +26,8 @@ from pairs import Figure, report, seconds
 
 from ralnode.api import Context, Settings
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import AddOptions, Ingest
+from ralnode.host.ingest import AddOptions
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.testing.content import key_stream
 from ralnode.testing.fake_identity import FakeIdentity
 from ralnode_storage_sqlite.options import SqliteOptions

@@ -14,7 +14,7 @@ from ralnode.api.limits import GIB
 from ralnode.dag import cid
 from ralnode.host import seeder as module
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import Ingest
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.host.seeder import Seeder, SeederParts
 from ralnode.testing.content import content
 from ralnode.testing.memory_storage import MemoryStorage

@@ -8,7 +8,7 @@ from ralnode.api import Holding, NodeControl, Reading, Source
 from ralnode.host.backup.collecting import Origin
 from ralnode.host.commands import CommandNode
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import Ingest
+from ralnode.host.ingest.ingest import Ingest
 
 
 class ControlNode(CommandNode, Protocol):

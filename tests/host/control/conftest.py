@@ -50,7 +50,7 @@ from ralnode.host.control.app import control_app
 from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import Ingest
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.host.leftovers import LeftoversJob, LeftoversParts
 from ralnode.host.reading import Reader
 from ralnode.testing.fake_identity import FakeIdentity

@@ -7,7 +7,8 @@ import pytest
 
 from ralnode.api.limits import GIB
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import Ingest, Progress
+from ralnode.host.ingest import Progress
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.testing.memory_storage import MemoryStorage
 
 
