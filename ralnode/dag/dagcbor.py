@@ -67,7 +67,7 @@ def encode(value: Value, depth: int = 0) -> bytes:
     if isinstance(value, list):
         return _write_head(_LIST, len(value)) + b"".join(encode(each, depth + 1) for each in value)
     if isinstance(value, Link):
-        return _write_head(_TAG, _LINK_TAG) + encode(b"\0" + value.cid, depth + 1)
+        return _write_head(_TAG, _LINK_TAG) + encode(b"\0" + value.cid, depth)
     pairs = sorted(((encode(k, depth + 1), each) for k, each in value.items()), key=lambda p: (len(p[0]), p[0]))
     return _write_head(_MAP, len(pairs)) + b"".join(key + encode(each, depth + 1) for key, each in pairs)
 

@@ -114,6 +114,16 @@ def test_a_map_that_dag_json_would_read_as_a_link_is_not_written() -> None:
     assert dagjson.decode(dagjson.encode({"/": "bafkqaaa", "a": 1})) == {"/": "bafkqaaa", "a": 1}
 
 
+@pytest.mark.parametrize("inner", [Link(LEAF), b"bytes", {}, "text"])
+def test_the_deepest_document_can_be_written_as_it_was_read(inner: Value) -> None:
+    value = inner
+    for _ in range(DEPTH_MAX):
+        value = [value]
+    assert dagcbor.decode(dagcbor.encode(value)) == value == dagjson.decode(dagjson.encode(value))
+    with pytest.raises(DagError, match="levels deep"):
+        dagcbor.encode([value])
+
+
 def test_what_older_writers_made_is_read() -> None:
     assert dagcbor.decode(b"\xa2\x62bb\x18\x01\x61a\xf9\x3e\x00") == {"bb": 1, "a": 1.5}
 
