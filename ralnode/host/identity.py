@@ -108,6 +108,12 @@ def open_identity(data_dir: Path, secret: bytes | None = None, *, joins: bool = 
     return NodeIdentity(Ed25519PrivateKey.from_private_bytes(raw), secret, data_dir)
 
 
+def stored_id(data_dir: Path) -> NodeId | None:
+    """Who the node in this folder is; None when there is none. Makes nothing. Raises as `open_identity` for a damaged key."""
+    raw = secretfile.read_secret(data_dir / KEY_FILE, _KEY_BYTES)
+    return Ed25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw() if raw else None
+
+
 def _secret_from_outside(data_dir: Path, *, joins: bool) -> bytes:
     """One that nobody else has, for a node that will talk to nobody; refused for one that would."""
     if not joins:

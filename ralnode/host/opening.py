@@ -35,6 +35,7 @@ from ralnode.host.contributing import Contributions
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.datadir import DataDir
 from ralnode.host.facade import Facade, Open
+from ralnode.host.folderbook import FolderBook
 from ralnode.host.founding import engine_options, info_of, settings_of
 from ralnode.host.identity import open_identity
 from ralnode.host.joining import find_join_code
@@ -105,9 +106,12 @@ class Opening:
     def _prepare(self) -> tuple[Setup, Settings]:
         given, node = self._given, self._given.config.node
         assert node.data_dir is not None, "config.load fills it in"
+        book = FolderBook.of(node.data_dir, given.environ)
+        book.check()
         data = self._stack.enter_context(DataDir(node.data_dir))
         code = find_join_code(node, given.environ)
         identity = open_identity(data.path, code.secret if code else None)
+        book.note(identity.id)
         capacity_bytes = data.declared_capacity(node.capacity_bytes)
         settings = settings_of(node, data.path, capacity_bytes, code.addresses if code else ())
         roles = build_roles(given.chosen, given.config, settings, identity, given.facade, data.next_boot_nonce())

@@ -96,6 +96,7 @@ def _leave_empty_cluster(client: NodeClient, folder: Path) -> None:
 
 def _store(folder: Path, code: JoinCode) -> None:
     """The lock of the data folder keeps a node from starting meanwhile."""
+    load("ralnode.host.folderbook", "FolderBook").of(folder, os.environ).check()
     with load("ralnode.host.datadir", "DataDir")(folder) as opened:
         load("ralnode.host.identity", "store_secret")(folder, code.secret)
         opened.remember_hints(code.addresses)

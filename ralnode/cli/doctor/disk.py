@@ -13,6 +13,7 @@ from ralnode.cli.doctor.finding import Finding, Patient, bad, ok, warning
 from ralnode.cli.text import size
 from ralnode.host import secretfile
 from ralnode.host.datadir import NODE_FILE
+from ralnode.host.folderbook import FolderBook
 from ralnode.host.identity import KEY_FILE, SECRET_BYTES, SECRET_FILE
 from ralnode.host.node_options import NodeOptions
 from ralnode.host.socketpath import node_socket
@@ -21,12 +22,21 @@ from ralnode.host.socketpath import node_socket
 def look(patient: Patient) -> Iterator[Finding]:
     node = patient.config.node
     assert node.data_dir is not None, "config.load fills it in"
+    yield from _same_disk(node.data_dir)
     yield writable(node.data_dir)
     yield from _room(patient, _existing(node.data_dir))
     yield from _secrets(node.data_dir)
     yield _socket(node.data_dir)
     if node.sources_dir is not None:
         yield _sources(node.sources_dir)
+
+
+def _same_disk(data_dir: Path) -> Iterator[Finding]:
+    """Nothing when it is the node's own."""
+    try:
+        FolderBook.of(data_dir, os.environ).check()
+    except RalnodeError as error:
+        yield bad("data folder", str(error), "do as it says; no node starts like this")
 
 
 def writable(folder: Path) -> Finding:

@@ -13,7 +13,7 @@ from ralnode.cli.doctor.finding import Finding, Patient, bad, ok, warning
 
 PROPERTIES: Final = (
     "LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "ExecMainStatus", "NRestarts", "IPAddressAllow",
-    "IPAddressDeny",
+    "IPAddressDeny", "RequiresMountsFor",
 )  # fmt: skip
 _CONFIG_FOLDER: Final = Path("/etc/ralnode")
 _SECONDS: Final = 5
@@ -34,6 +34,9 @@ def look(patient: Patient) -> Iterator[Finding]:
     if shown is None:
         return
     yield from judged(name, shown, is_running=patient.status is not None)
+    config = patient.config.path
+    if shown.get("LoadState") == "loaded" and config is not None and config.parent == _CONFIG_FOLDER:
+        yield from waiting_for_disk(_mount_point(patient), shown.get("RequiresMountsFor", ""), name)
     yield from outside(_addresses(patient), shown.get("IPAddressAllow", ""), shown.get("IPAddressDeny", ""), name)
 
 
@@ -67,6 +70,23 @@ def judged(name: str, shown: Mapping[str, str], *, is_running: bool) -> Iterator
         yield warning("service", f"{word} does not run{why}", f"systemctl start {word}")
     if shown.get("UnitFileState") == "disabled":
         yield warning("service", f"{word} does not start with the machine", f"systemctl enable {word}")
+
+
+def waiting_for_disk(disk: Path, waits_for: str, name: str) -> Iterator[Finding]:
+    """`disk`: where the disk of the data folder is mounted. Without it the node would not start, but fail and give up."""
+    waits = any(Path(each).is_relative_to(disk) for each in waits_for.split())
+    if disk != Path("/") and not waits:
+        yield warning(
+            "service", f"{name} does not wait until {disk} is mounted, where the data folder is",
+            f"systemctl edit {name}, and add: [Unit] RequiresMountsFor={disk}; or, once more: sudo ralnode install",
+        )  # fmt: skip
+
+
+def _mount_point(patient: Patient) -> Path:
+    folder = patient.config.node.data_dir
+    assert folder is not None, "config.load fills it in"
+    folder = folder.resolve()
+    return next(each for each in (folder, *folder.parents) if each.is_mount() or each == each.parent)
 
 
 def outside(addresses: Iterable[str], allow: str, deny: str, name: str = "ralnode.service") -> Iterator[Finding]:

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from ralnode.api import RefusedError
-from ralnode.cli.install import account, units
+from ralnode.cli.install import account, datafolder, units
 from ralnode.cli.install.layout import USER, Layout
 from ralnode.cli.install.program import Program, build_of
-from ralnode.cli.install.step import Step, never
+from ralnode.cli.install.step import Step, never, write_whole, writing
 
 PACKAGED_PROGRAM = "/usr/bin/ralnode"
 PROGRAM = "/opt/ralnode/ralnode"
@@ -48,6 +48,7 @@ def placing(layout: Layout, program: Program, *, start: bool) -> list[Step]:
         Step(f"make the command {layout.link}", lambda: _is_ours(layout.link), lambda: _put_link(layout.link)),
     ]  # fmt: skip
     steps += [_text(papers / name, place) for name, place in layout.texts().items()]
+    steps += datafolder.steps(layout)
     if layout.is_running_system:
         steps += _told_to_systemd(is_same=is_same, start=start)
     return steps
@@ -102,7 +103,7 @@ def _configuration(layout: Layout, paper: Path) -> Step:
         return not (shipped.exists() and shipped.read_bytes() == file.read_bytes())
 
     def write() -> None:
-        _write(file, paper.read_text(encoding="utf-8"), 0o640)
+        write_whole(file, paper.read_text(encoding="utf-8"), 0o640)
         if os.geteuid() == 0:
             os.chown(file, 0, account.group_id(layout) or 0)
 
@@ -110,15 +111,4 @@ def _configuration(layout: Layout, paper: Path) -> Step:
 
 
 def _text(paper: Path, place: Path) -> Step:
-    text = paper.read_text(encoding="utf-8").replace(PACKAGED_PROGRAM, PROGRAM)
-    return Step(f"write {place}", lambda: place.is_file() and place.read_text(encoding="utf-8") == text,
-                lambda: _write(place, text, 0o644))  # fmt: skip
-
-
-def _write(place: Path, text: str, mode: int) -> None:
-    """Whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(mode)
-    beside.replace(place)
+    return writing(place, paper.read_text(encoding="utf-8").replace(PACKAGED_PROGRAM, PROGRAM))

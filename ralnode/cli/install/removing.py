@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ralnode.api import RefusedError
-from ralnode.cli.install import units
+from ralnode.cli.install import datafolder, units
 from ralnode.cli.install.layout import Layout
 from ralnode.cli.install.step import Step, never
 
@@ -27,6 +27,7 @@ def removing(layout: Layout, *, purge_data: bool) -> list[Step]:
     if layout.is_running_system:
         steps.append(Step("stop the nodes, now and at every boot", never, units.stop_for_good))
     steps += [_file(place) for place in (*layout.texts().values(), layout.link)]
+    steps += [datafolder.removing(place) for place in datafolder.made(layout)]
     if layout.is_running_system:
         steps.append(Step("tell systemd that the units have gone", never, units.reload_units))
     if purge_data:

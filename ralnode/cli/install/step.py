@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,21 @@ def carry_out(steps: Iterable[Step], *, dry_run: bool) -> Iterator[Report]:
 def never() -> bool:
     """For what is done each time."""
     return False
+
+
+def writing(place: Path, text: str) -> Step:
+    """A file for everybody to read."""
+    return Step(
+        f"write {place}",
+        lambda: place.is_file() and place.read_text(encoding="utf-8") == text,
+        lambda: write_whole(place, text, 0o644),
+    )
+
+
+def write_whole(place: Path, text: str, mode: int) -> None:
+    """Whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(mode)
+    beside.replace(place)

@@ -219,6 +219,20 @@ def test_what_a_real_systemd_printed_is_understood() -> None:
 # --- who listens ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("disk", "waits_for", "level"),
+    [
+        ("/", "", None), ("/", "/var/lib/ralnode", None), ("/mnt/disk1", "/var/lib/ralnode", WARNING),
+        ("/mnt/disk1", "", WARNING), ("/mnt/disk1", "/var/lib/ralnode /mnt/disk1/ralnode", None),
+        ("/mnt/disk1", "/mnt/disk1", None), ("/mnt/disk1", "/mnt/disk10/ralnode", WARNING), ("/var", "/var/lib/ralnode", None),
+    ],
+)  # fmt: skip
+def test_a_unit_that_does_not_wait_for_the_disk_is_told(disk: str, waits_for: str, level: Level | None) -> None:
+    found = list(unit.waiting_for_disk(Path(disk), waits_for, "ralnode.service"))
+    assert levels(found) == ([] if level is None else [level])
+    assert all(f"RequiresMountsFor={disk}" in each.remedy for each in found)
+
+
 def test_the_kernel_s_tables_are_read() -> None:
     head = "0: 00000000:276A 00000000:0000"
     tail = "00000000:00000000 00:00000000 00000000  0  0 4711 1"

@@ -198,3 +198,52 @@ def test_the_user_is_made_in_the_tree_and_not_on_this_machine(tmp_path: Path, pr
     make(layout, program.papers / "ralnode.sysusers")
     assert "ralnode" in layout.at("/etc/passwd").read_text()
     assert Path("/etc/passwd").read_bytes() == here
+
+
+# --- data folders on other disks --------------------------------------------------------------------------------------
+
+
+def drop_in(layout: Layout, unit: str) -> Path:
+    return layout.at(f"/etc/systemd/system/{unit}.service.d/50-data-folder.conf")
+
+
+def test_a_data_folder_elsewhere_may_be_written_and_its_disk_is_waited_for(layout: Layout, program: Program) -> None:
+    install(layout, program)
+    layout.config.write_text('[node]\ndata_dir = "/mnt/disk1/ralnode"\n')
+    (layout.config_dir / "attic.toml").write_text("[node]\ndata_dir = '/mnt/a \"b\" 100%/ral'\n")
+    assert drop_in(layout, "ralnode") in {Path(r.what.split()[1]) for r in install(layout, program, dry_run=True)}
+    assert not drop_in(layout, "ralnode").exists()
+    install(layout, program)
+    lines = drop_in(layout, "ralnode").read_text().splitlines()
+    assert lines[0].startswith("# Made by `ralnode install` from data_dir in /etc/ralnode/ralnode.toml")
+    assert lines[1:] == [
+        "[Unit]", 'RequiresMountsFor="/mnt/disk1/ralnode"', "", "[Service]", 'ReadWritePaths="-/mnt/disk1/ralnode"',
+    ]  # fmt: skip
+    assert 'RequiresMountsFor="/mnt/a \\"b\\" 100%%/ral"' in drop_in(layout, "ralnode@attic").read_text()
+    assert states(install(layout, program)) == {"kept"}
+
+
+@pytest.mark.parametrize(
+    "config", ["[node]\n", "", "[node", "node = 3", '[node]\ndata_dir = "relative"', '[node]\ndata_dir = "/a\\nb"',
+               '[node]\ndata_dir = "/var/lib/ralnode"', "[node]\ndata_dir = 3"],
+)  # fmt: skip
+def test_the_usual_folder_and_what_makes_no_sense_need_no_drop_in(
+    layout: Layout, program: Program, config: str
+) -> None:
+    install(layout, program)
+    layout.config.write_text('[node]\ndata_dir = "/mnt/disk1/ralnode"\n')
+    install(layout, program)
+    beside = drop_in(layout, "ralnode").with_name("override.conf")
+    beside.write_text("[Service]\n")
+    layout.config.write_text(config)
+    install(layout, program)
+    assert not drop_in(layout, "ralnode").exists()
+    assert beside.exists(), "the owner's own"
+
+
+def test_uninstalling_takes_the_drop_ins_along(layout: Layout, program: Program) -> None:
+    install(layout, program)
+    layout.config.write_text('[node]\ndata_dir = "/mnt/disk1/ralnode"\n')
+    install(layout, program)
+    uninstall(layout)
+    assert not drop_in(layout, "ralnode").parent.exists()
