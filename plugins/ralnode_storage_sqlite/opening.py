@@ -92,14 +92,21 @@ class Recovery(NamedTuple):
     short: Mapping[int, int]
 
 
-async def open_store(home: Home, disk: Disk, ledger: Ledger, options: SqliteOptions, log: Logger) -> Recovery:
-    """Raises StorageError, nothing changed."""
+async def open_store(
+    home: Home, disk: Disk, ledger: Ledger, options: SqliteOptions, log: Logger, progress: Callable[[str], None]
+) -> Recovery:
+    """Raises StorageError, nothing changed. `progress` is told what takes long, from threads."""
+
+    def say(line: str) -> None:
+        log.info("%s", line)
+        progress(line)
+
     threads = Threads(options.read_threads)
     index = Index(home.index, threads)
     try:
         home.check_owner()
         home.check_index_is_there()
-        await index.open(log.info)
+        await index.open(say)
         rows = await index.segments()
         home.check_disk_is_there(sum(row.live_count for row in rows))
         home.mark()

@@ -47,6 +47,7 @@ class SqliteStorage:
         self._settings = context.settings
         self._options = options
         self._log: Logger = context.log
+        self._progress = context.progress
         self._disk = disk or Disk()
         self._home = Home(context.settings.data_dir, context.identity.id, self._disk)
         self._capacity_bytes = context.settings.capacity_bytes
@@ -73,7 +74,8 @@ class SqliteStorage:
     async def _open_parts(self, on_lost: OnLost) -> Opened:
         length = segment_length_bytes(self._options.segment_bytes, self._capacity_bytes)
         ledger = room.Ledger(self._capacity_bytes, self._settings.disk_floor_bytes, length)
-        return await start_store(await open_store(self._home, self._disk, ledger, self._options, self._log), on_lost)
+        recovery = await open_store(self._home, self._disk, ledger, self._options, self._log, self._progress)
+        return await start_store(recovery, on_lost)
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None

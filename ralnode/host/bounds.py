@@ -115,4 +115,7 @@ PATIENCE_SECONDS: Final = 10.0
 """Between two requests to systemd to wait on for READY, each for three times as long."""
 
 START_SECONDS_MAX: Final = 3600.0
-"""After an hour of opening, systemd may give up: the largest store is mended by then."""
+"""After an hour of opening of which nobody says how far it is, systemd may give up: it hangs."""
+
+PROGRESS_SECONDS_MAX: Final = 300.0
+"""How long systemd waits for the next line of progress. They come every ten seconds, but for the fsync of a large upgrade."""

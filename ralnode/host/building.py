@@ -70,13 +70,19 @@ def check_options(plugins: PluginSet, config: Config) -> None:
 
 
 def build_roles(
-    chosen: Chosen, config: Config, settings: Settings, identity: Identity, control: NodeControl, boot_nonce: int
+    chosen: Chosen,
+    config: Config,
+    settings: Settings,
+    identity: Identity,
+    control: NodeControl,
+    boot_nonce: int,
+    progress: Callable[[str], None] = lambda _line: None,
 ) -> Roles:
     """Raises PluginError when a plugin's `build` fails or makes something that cannot play the role."""
 
     def context(offer: Offer) -> Context:
         dice = random.Random(secrets.randbits(64))
-        return Context(settings, identity, control, logger(_name(offer)), dice, boot_nonce)
+        return Context(settings, identity, control, logger(_name(offer)), dice, boot_nonce, progress)
 
     def one(role: str) -> Any:
         offer = chosen.one(role)

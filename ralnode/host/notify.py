@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from ralnode.api import RalnodeError
 from ralnode.host.bounds import (
     PATIENCE_SECONDS,
+    PROGRESS_SECONDS_MAX,
     START_SECONDS_MAX,
     STATUS_SECONDS,
     WATCHDOG_STORE_SECONDS_MAX,
@@ -48,6 +49,12 @@ class Notifier:
         for _ in range(int(START_SECONDS_MAX / every_seconds)):
             await asyncio.sleep(every_seconds)
             self._send(f"EXTEND_TIMEOUT_USEC={int(3 * every_seconds * 1e6)}")
+
+    def progress(self, line: str) -> None:
+        """While the node opens, from any thread: how far it is with something that takes long. Each line buys so much time
+        that the next one comes before it is over, even from a slow disk that is busy with one fsync."""
+        self.status(line)
+        self._send(f"EXTEND_TIMEOUT_USEC={int(PROGRESS_SECONDS_MAX * 1e6)}")
 
     async def tell(self, sentence: Callable[[], str], every_seconds: float = STATUS_SECONDS) -> None:
         """Keeps STATUS up to date. Returns at once without systemd."""

@@ -114,7 +114,15 @@ class Opening:
         book.note(identity.id)
         capacity_bytes = data.declared_capacity(node.capacity_bytes)
         settings = settings_of(node, data.path, capacity_bytes, code.addresses if code else ())
-        roles = build_roles(given.chosen, given.config, settings, identity, given.facade, data.next_boot_nonce())
+        roles = build_roles(
+            given.chosen,
+            given.config,
+            settings,
+            identity,
+            given.facade,
+            data.next_boot_nonce(),
+            given.notifier.progress,
+        )
         return Setup(given.config, given.plugins, given.chosen, data, identity, roles), settings
 
     def _make_engine(self, setup: Setup, settings: Settings, gossip_port: int) -> Engine:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +153,11 @@ async def test_a_store_that_refuses_to_write_is_alive(systemd: tuple[Systemd, di
             heard += listener.heard()
     task.cancel()
     assert set(heard) == {"WATCHDOG=1"}
+
+
+def test_progress_is_the_status_and_buys_time(systemd: tuple[Systemd, dict[str, str]]) -> None:
+    listener, environ = systemd
+    thread = threading.Thread(target=Notifier(environ).progress, args=("upgrading: 20 s so far",))
+    thread.start()
+    thread.join()
+    assert listener.heard() == ["STATUS=upgrading: 20 s so far", "EXTEND_TIMEOUT_USEC=300000000"]

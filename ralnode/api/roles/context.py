@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -62,6 +63,10 @@ class Settings:
     known_peers: tuple[Address, ...]
 
 
+def _to_nobody(_line: str) -> None:
+    """Nobody waits for this node to open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Handed to `Provider.build`. Building does no IO."""
@@ -74,3 +79,6 @@ class Context:
     """Seeded by the host; the only dice a pure object may roll."""
     boot_nonce: int
     """Grows with every start of this node (stored), below 2**64."""
+    progress: Callable[[str], None] = _to_nobody
+    """For what takes long while the node opens: a line that says how far it is, from any thread, every ten seconds or so.
+    It becomes the status of the service, and as long as such lines come the start is not given up, however long it takes."""
