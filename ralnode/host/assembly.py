@@ -17,7 +17,7 @@ from ralnode.host.fetches import Fetches
 from ralnode.host.inbox import Inbox
 from ralnode.host.ingest.unpublished import Unpublished
 from ralnode.host.keeping import Keeping
-from ralnode.host.memory import give_back
+from ralnode.host.memory import SpareMemory
 from ralnode.host.metering.meters import Meters
 from ralnode.host.parts import Parts, clock
 from ralnode.host.planning import Planning
@@ -76,7 +76,7 @@ def surroundings(
         udp=UdpEndpoint(inbox),
         unpublished=Unpublished(),
         waiters=Waiters(),
-        usage=UsageWatch(storage, inbox, partial(asyncio.to_thread, give_back)),
+        usage=UsageWatch(storage, inbox, partial(asyncio.to_thread, SpareMemory().give_back)),
         say=say,
         log=log,
     )

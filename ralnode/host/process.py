@@ -20,6 +20,7 @@ from ralnode.host.config import Config
 from ralnode.host.control.app import control_app
 from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
+from ralnode.host.memory import keep_buffers
 from ralnode.host.node import Node
 from ralnode.host.operations import Operations
 from ralnode.host.plugins import PluginSet
@@ -46,6 +47,7 @@ def run_process(
     takes over signals and logging, and ends the process when closing takes longer than limits.STOP_SECONDS."""
     logs.set_up(config.node.log_level, environ)
     faulthandler.enable()  # systemd's watchdog ends us with SIGABRT: say where we hung
+    keep_buffers()
     log, end = logs.logger("node"), HardEnd()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

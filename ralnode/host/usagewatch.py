@@ -13,7 +13,7 @@ from ralnode.host.inbox import Inbox
 
 
 class UsageWatch:
-    """`changed` may be called as often as one likes. `at_rest` is awaited once after each burst of changes."""
+    """`changed` may be called as often as one likes. `at_rest` is awaited at each look without changes."""
 
     def __init__(self, storage: Storage, inbox: Inbox, at_rest: Callable[[], Awaitable[None]]) -> None:
         self._storage = storage
@@ -26,14 +26,12 @@ class UsageWatch:
 
     async def run(self, seconds_min: float = USAGE_SECONDS_MIN, seconds_max: float = USAGE_SECONDS_MAX) -> None:
         """Returns never."""
-        was_busy = False
         while True:
             await asyncio.sleep(seconds_min)
             is_busy = await self._changed_within(max(0.0, seconds_max - seconds_min))
             await self._inbox.put(UsageMeasured(self._storage.usage()))
-            if was_busy and not is_busy:
+            if not is_busy:
                 await self._at_rest()
-            was_busy = is_busy
 
     async def _changed_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):

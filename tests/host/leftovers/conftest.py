@@ -14,7 +14,8 @@ import pytest
 from ralnode.api import Context, Holding, Settings, Source, StorageError
 from ralnode.api.limits import MIB
 from ralnode.host.dagindex import DagIndex
-from ralnode.host.ingest import Added, AddOptions, Ingest
+from ralnode.host.ingest import Added, AddOptions
+from ralnode.host.ingest.ingest import Ingest
 from ralnode.host.leftovers import LeftoversJob, LeftoversParts, LeftoversState
 from ralnode.host.leftovers import job as module
 from ralnode.testing.content import content
