@@ -52,6 +52,13 @@ def refusal(status: int, reason: str, headers: Mapping[str, str] | None = None) 
     return Answer(status, found, (reason + "\n").encode("utf-8", "replace"))
 
 
+async def not_modified(answer: Answer) -> Answer:
+    """Instead of one that the client has."""
+    if not isinstance(answer.body, bytes):
+        await answer.body.aclose()
+    return Answer(304, {name: value for name, value in answer.headers.items() if name != "content-length"})
+
+
 async def begin(headers: Mapping[str, str], body: Body, length: int | None = None, status: int = 200) -> Answer:
     """Raises what the first step of the body raises, while it can still be answered with a status."""
     first = await anext(body, b"")

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from ralnode.api import Context, GatewayStatus, NotFoundError, RalnodeError, UnavailableError
 from ralnode.dag.errors import DagError
 from ralnode.dag.trustless import GatewayError
-from ralnode_gateway_ipfs.answer import Answer, CutShortError, refusal, send_answer
+from ralnode_gateway_ipfs.answer import Answer, CutShortError, not_modified, refusal, send_answer
 from ralnode_gateway_ipfs.asked import Asked, Form, read_content_request
 from ralnode_gateway_ipfs.options import IpfsOptions
 from ralnode_gateway_ipfs.pathway import answer_path
@@ -100,7 +100,8 @@ class App:
         """A refusal to ask others is 412 for whoever wanted it so."""
         local_only = asked.only_cached or self._options.no_fetch
         try:
-            return await self._in_form(asked, local_only)
+            found = await self._in_form(asked, local_only)
+            return await not_modified(found) if asked.has_any and found.status in (200, 206) else found
         except (GatewayError, UnavailableError) as error:
             is_miss = isinstance(error, UnavailableError) or error.status in (404, 503)
             if asked.only_cached and is_miss:

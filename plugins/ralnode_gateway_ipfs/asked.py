@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from starlette.types import Scope
 
@@ -17,6 +18,8 @@ from ralnode.dag.path import split_path
 from ralnode.dag.trustless import GatewayError
 
 _QUERY_FIELDS_MAX: Final = 16
+_LOCATION_CHARS_MAX: Final = 200
+"""With a path of this length, too, all headers stay under 2 KiB."""
 
 
 class Form(StrEnum):
@@ -70,10 +73,32 @@ class Asked:
         is_explicit = "format" in self.query or self.query.get("download") == "true"
         return self.form is Form.FILE and not is_explicit and "text/html" in _accepted(self.headers.get("accept", ""))
 
+    @property
+    def takes_anything(self) -> bool:
+        """If need be: what it wants most is not the only thing."""
+        return self.by_accept and "*/*" in _accepted(self.headers.get("accept", ""))
+
+    @property
+    def has_any(self) -> bool:
+        """`If-None-Match: *`: the client has it in one form or another, if there is such a thing at all."""
+        return self.headers.get("if-none-match", "").strip() == "*"
+
     def has_tag(self, etag: str) -> bool:
         """Whether `If-None-Match` says that the client has it: answer 304 (RFC 9110 section 13.1.2)."""
         tags = {tag.strip().removeprefix("W/") for tag in self.headers.get("if-none-match", "").split(",")}
-        return "*" in tags or etag.removeprefix("W/") in tags
+        return etag.removeprefix("W/") in tags
+
+    def location(self, chosen: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+        """`Content-Location`, the URL that gives the same to everybody, where `Accept` has taken part in the choice; `chosen`:
+        by it, besides the format. Nothing when it is long."""
+        accept = self.headers.get("accept", "")
+        wanted = {**self.query, "format": self.form.value, **chosen}
+        if wanted == self.query and (
+            not accept or all(TYPES.get(x, self.form) is self.form for x in _accepted(accept))
+        ):
+            return {}
+        text = f"{escape_path(self.path)}?{urlencode(wanted, errors='replace')}"
+        return {"content-location": text} if len(text) <= _LOCATION_CHARS_MAX else {}
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
@@ -100,6 +125,8 @@ def read_content_request(scope: Scope) -> Asked:
     """Of a path that begins with /ipfs/. Raises GatewayError 400 or 406."""
     path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0], errors="surrogateescape")
     query, headers = read_query(scope), read_headers(scope)
+    if scope["method"] == "HEAD":
+        headers.pop("range", None)  # a range of it is not defined (RFC 9110 section 14.2)
     if headers.get("service-worker", "") == "script":
         raise GatewayError(400, "a service worker cannot be registered under /ipfs/: it would govern all content here")
     text, _, below = path.removeprefix("/ipfs/").partition("/")
@@ -132,6 +159,11 @@ def choose_form(query: Mapping[str, str], accept: str) -> tuple[Form, bool]:
         if name.startswith("application/vnd.ip"):
             raise GatewayError(406, f"{name[:60]} is not served here")
     return Form.FILE, False
+
+
+def prefers(accept: str, name: str, to: str) -> bool:
+    """Between two media types, by the `Accept` header."""
+    return next((found for found in _accepted(accept) if found in (name, to)), to) == name
 
 
 def _accepted(accept: str) -> list[str]:

@@ -91,11 +91,13 @@ def _downloads(codec: int, *, converts: bool) -> list[Download]:
 
 
 def _name(asked: Asked, cid: bytes, kind: str, headers: dict[str, str]) -> None:
-    """What can be read is shown by browsers, the rest is saved."""
+    """And place. What can be read is shown by browsers, the rest is saved."""
     ending = "json" if "json" in kind else "cbor" if "cbor" in kind else "bin"
     is_shown = ending == "json" and asked.query.get("download") != "true"
     name = asked.query.get("filename") or f"{cids.to_text(cid)}.{ending}"
     headers["content-disposition"] = disposition("inline" if is_shown else "attachment", name)
+    if asked.form is not Form.FILE:
+        headers.update(asked.location())
 
 
 async def _block(view: View, cid: bytes) -> bytes:

@@ -11,6 +11,7 @@ from ralnode.dag.errors import DagError, PathError
 from ralnode.dag.path import Resolved, read_node, resolve
 from ralnode.dag.trustless import IMMUTABLE, GatewayError
 from ralnode.dag.unixfs import Kind
+from ralnode_gateway_ipfs import jsonfile
 from ralnode_gateway_ipfs.answer import HEADER_CHARS_MAX, Answer, begin, disposition, refusal
 from ralnode_gateway_ipfs.asked import Asked, Form, escape_path
 from ralnode_gateway_ipfs.blocks import View
@@ -36,13 +37,16 @@ async def answer_path(node: NodeControl, asked: Asked, *, local_only: bool, conv
     if asked.form in (Form.DAG_JSON, Form.DAG_CBOR):
         raise GatewayError(406, "this is UnixFS and is not converted to another codec; ?format=raw gives the block")
     found = await _open(view, roots[-1])
+    name = asked.names[-1] if asked.names else b""
     if asked.form is Form.TAR:
         return await _tar(view, asked, found, headers)
+    if asked.form in (Form.JSON, Form.CBOR) and not asked.takes_anything:
+        return await _json(view, asked, found, headers, name)
     if found.node.kind in (Kind.DIRECTORY, Kind.SHARD):
         return await _directory(view, asked, found, headers)
     if found.node.kind == Kind.SYMLINK:
         return Answer(200, {**headers, "content-type": "inode/symlink"}, found.node.data)
-    return await _file(view, asked, found, headers, asked.names[-1] if asked.names else b"")
+    return await _file(view, asked, found, headers, name)
 
 
 def _headers(asked: Asked, roots: list[bytes]) -> dict[str, str]:
@@ -67,7 +71,10 @@ async def _open(view: View, cid: bytes) -> Resolved:
         raise GatewayError(422, f"this is no file or folder: {error}") from None
 
 
-async def _file(view: View, asked: Asked, found: Resolved, headers: dict[str, str], name: bytes) -> Answer:
+async def _file(
+    view: View, asked: Asked, found: Resolved, headers: dict[str, str], name: bytes, typed_as: str = ""
+) -> Answer:
+    """`typed_as`: the name that decides the type, if another one than its own."""
     shown = asked.query.get("filename") or name.decode("utf-8", "replace")
     if asked.query.get("download") == "true":
         headers["content-disposition"] = disposition("attachment", shown or cids.to_text(found.cid))
@@ -75,7 +82,15 @@ async def _file(view: View, asked: Asked, found: Resolved, headers: dict[str, st
         headers["content-disposition"] = disposition("inline", shown)
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
-    return await answer_file(view, asked, found, headers, shown)
+    return await answer_file(view, asked, found, headers, typed_as or shown)
+
+
+async def _json(view: View, asked: Asked, found: Resolved, headers: dict[str, str], name: bytes) -> Answer:
+    """A file of JSON as what it is, whatever its name; nothing else of UnixFS is JSON or CBOR (IPIP-524)."""
+    if asked.form is Form.CBOR or not found.node.is_file or not await jsonfile.is_json(view, found, name):
+        raise GatewayError(406, f"this is UnixFS and no {asked.form.value}; ?format=raw gives the block")
+    headers.update(asked.location())
+    return await _file(view, asked, found, headers, name, jsonfile.NAME)
 
 
 async def _directory(view: View, asked: Asked, found: Resolved, headers: dict[str, str]) -> Answer:
@@ -104,6 +119,7 @@ async def _tar(view: View, asked: Asked, found: Resolved, headers: dict[str, str
     headers["etag"] = f'W/"{text}.x-tar"'
     headers["content-type"] = "application/x-tar"
     headers["content-disposition"] = disposition("attachment", asked.query.get("filename") or f"{text}.tar")
+    headers.update(asked.location())
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
     return await begin(headers, write_tar(view, found))

@@ -17,7 +17,7 @@ from ralnode.api import GatewayStatus, NodeControl, NodeInfo
 from ralnode.dag import cid as cids
 from ralnode.dag.trustless import GatewayError
 from ralnode_gateway_ipfs.answer import Answer
-from ralnode_gateway_ipfs.asked import read_headers, read_query
+from ralnode_gateway_ipfs.asked import prefers, read_headers, read_query
 from ralnode_gateway_ipfs.options import IpfsOptions
 
 PREFIX: Final = "/routing/v1/"
@@ -25,6 +25,7 @@ RECORDS_MAX: Final = 100
 HOSTS_MAX: Final = 4
 """Of one node, in two forms each: Kubo takes ten addresses of a peer."""
 _PROTOCOL: Final = "transport-ipfs-gateway-http"
+_JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
 Record = dict[str, Any]
 
@@ -43,7 +44,7 @@ class Routing:
         query, headers = read_query(scope), read_headers(scope)
         found = await (self._providers(text, scope) if kind == "providers" else self._peers(text, scope))
         records = [kept for record in found if (kept := _filtered(record, query)) is not None][:RECORDS_MAX]
-        return _encode(records, kind.capitalize(), is_stream=_NDJSON in headers.get("accept", ""))
+        return _encode(records, kind.capitalize(), is_stream=prefers(headers.get("accept", ""), _NDJSON, _JSON))
 
     async def _providers(self, text: str, scope: Scope) -> list[Record]:
         try:
@@ -137,7 +138,7 @@ def _words(text: str) -> list[str]:
 def _encode(records: list[Record], name: str, *, is_stream: bool) -> Answer:
     lasting = "public, max-age=300" if records else "public, max-age=15"
     headers = {
-        "content-type": _NDJSON if is_stream else "application/json",
+        "content-type": _NDJSON if is_stream else _JSON,
         "cache-control": f"{lasting}, stale-while-revalidate=172800, stale-if-error=172800",
         "vary": "Accept",
         "last-modified": formatdate(usegmt=True),

@@ -45,7 +45,7 @@ def _parse(asked: Asked) -> GatewayRequest:
     if asked.form is Form.CAR:
         path = asked.path.rstrip("/")
         return replace(parse_request(path, asked.query, asked.headers), path=asked.names)
-    return GatewayRequest(asked.root, [], Format.RAW, by_accept=asked.by_accept)
+    return GatewayRequest(asked.root, [], Format.RAW)
 
 
 def _headers(wanted: GatewayRequest, asked: Asked, roots: list[bytes]) -> Mapping[str, str]:
@@ -58,8 +58,7 @@ def _headers(wanted: GatewayRequest, asked: Asked, roots: list[bytes]) -> Mappin
         headers["x-ipfs-roots"] = shown
     if wanted.format is Format.RAW:
         headers["accept-ranges"] = "bytes"
-        if asked.names:
-            headers.pop("content-location", None)
+    headers.update(asked.location({"car-dups": "y"} if wanted.allows_duplicates else {}))
     if asked.query.get("filename"):
         headers["content-disposition"] = disposition("attachment", asked.query["filename"])
     return headers

@@ -8,10 +8,10 @@ carplan.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from ralnode.dag import cid as cids
 from ralnode.dag.errors import PathError
@@ -20,8 +20,16 @@ from ralnode.dag.path import split_path
 RAW_TYPE: Final = "application/vnd.ipld.raw"
 CAR_TYPE: Final = "application/vnd.ipld.car"
 IMMUTABLE: Final = "public, max-age=29030400, immutable"
-_LOCATION_CHARS_MAX: Final = 256
-"""Kubo reads at most 2 KiB of response headers, so a long path is not repeated in them."""
+_CAR_FORMS: Final[Mapping[str, Sequence[str]]] = {
+    "version": ("1",),
+    "order": ("dfs", "unk"),
+    "dups": ("y", "n"),
+}
+"""Version 1, depth first, is what we make; `unk` accepts any order."""
+
+
+_Types: TypeAlias = Sequence[tuple[str, Mapping[str, str]]]
+"""Media types with their parameters, best first."""
 
 
 class Format(StrEnum):
@@ -59,8 +67,6 @@ class GatewayRequest:
     path: list[bytes]
     """Below the CID; never for a raw block."""
     format: Format
-    by_accept: bool = False
-    """The format was chosen by the `Accept` header: the answer differs for other clients."""
     scope: Scope = Scope.ALL
     range: ByteRange | None = None
     allows_duplicates: bool = False
@@ -100,8 +106,6 @@ class GatewayRequest:
             duplicates = "y" if self.allows_duplicates else "n"
             found["content-type"] = f"{CAR_TYPE}; version=1; order=dfs; dups={duplicates}"
             found["accept-ranges"] = "none"
-        if self.by_accept and not self.path and len(text) <= _LOCATION_CHARS_MAX:
-            found["content-location"] = f"/ipfs/{text}?format={self.format.value}"
         return found
 
 
@@ -111,15 +115,14 @@ def parse_request(path: str, query: Mapping[str, str], headers: Mapping[str, str
     format_, accepted = _choose_format(query, headers.get("accept", ""))
     if format_ is Format.RAW and rest:
         raise GatewayError(400, "a raw block is asked for by its CID alone, without a path")
-    by_accept = "format" not in query
     none_match = headers.get("if-none-match", "")
     if format_ is Format.RAW:
-        return GatewayRequest(cid, rest, format_, by_accept, if_none_match=none_match)
+        return GatewayRequest(cid, rest, format_, if_none_match=none_match)
     _check_car_form(query, accepted)
     byte_range = _parse_range(query["entity-bytes"]) if "entity-bytes" in query else None
     scope = _parse_scope(query.get("dag-scope", "entity" if byte_range else "all"))
     duplicates = query.get("car-dups", accepted.get("dups", "n")) == "y"
-    return GatewayRequest(cid, rest, format_, by_accept, scope, byte_range, duplicates, none_match)
+    return GatewayRequest(cid, rest, format_, scope, byte_range, duplicates, none_match)
 
 
 def _parse_path(path: str) -> tuple[bytes, list[bytes]]:
@@ -140,17 +143,22 @@ def _choose_format(query: Mapping[str, str], accept: str) -> tuple[Format, Mappi
     if wanted is not None:
         if wanted not in (Format.RAW, Format.CAR):
             raise GatewayError(406, f"format {wanted[:40]!r} is not served here; raw and car are")
-        media_type = RAW_TYPE if wanted == Format.RAW else CAR_TYPE
-        return Format(wanted), next((found for name, found in types if name == media_type), {})
-    for name, parameters in types:
+        return Format(wanted), _car_wish(types)
+    for name, _ in types:
         if name in (RAW_TYPE, CAR_TYPE):
-            return Format.RAW if name == RAW_TYPE else Format.CAR, parameters
+            return Format.RAW if name == RAW_TYPE else Format.CAR, _car_wish(types)
     if any(name.startswith("application/vnd.ip") for name, _ in types):
         raise GatewayError(406, f"only {RAW_TYPE} and {CAR_TYPE} are served here")
     raise GatewayError(400, f"say what you want: ?format=raw or ?format=car, or Accept: {RAW_TYPE} or {CAR_TYPE}")
 
 
-def _parse_accept(accept: str) -> list[tuple[str, dict[str, str]]]:
+def _car_wish(types: _Types) -> Mapping[str, str]:
+    """The parameters of the first CAR that can be made as it is wanted; else of the first; else none."""
+    wishes = [parameters for name, parameters in types if name == CAR_TYPE]
+    return next((each for each in wishes if not any(_unmakeable(each, {}))), next(iter(wishes), {}))
+
+
+def _parse_accept(accept: str) -> _Types:
     """(media type, parameters), best first; those with q=0 are left out."""
     found: list[tuple[float, str, dict[str, str]]] = []
     for part in accept.split(",")[:32]:
@@ -170,12 +178,15 @@ def _parse_quality(text: str) -> float:
 
 
 def _check_car_form(query: Mapping[str, str], accepted: Mapping[str, str]) -> None:
-    """Version 1, depth first, is what we make; `unk` accepts any order."""
-    allowed = {"version": ("1",), "order": ("dfs", "unk"), "dups": ("y", "n")}
-    for name, values in allowed.items():
+    for name, value in _unmakeable(accepted, query):
+        raise GatewayError(400, f"car-{name}={value[:20]} cannot be made; possible: {', '.join(_CAR_FORMS[name])}")
+
+
+def _unmakeable(accepted: Mapping[str, str], query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, values in _CAR_FORMS.items():
         value = query.get(f"car-{name}", accepted.get(name, values[0]))
         if value not in values:
-            raise GatewayError(400, f"car-{name}={value[:20]} cannot be made; possible: {', '.join(values)}")
+            yield name, value
 
 
 def _parse_scope(text: str) -> Scope:

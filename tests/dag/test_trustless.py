@@ -109,7 +109,6 @@ def test_headers_of_a_raw_block_are_those_of_the_specification() -> None:
     assert headers["etag"] == f'"{TEXT}.raw"'
     assert headers["cache-control"] == "public, max-age=29030400, immutable"
     assert headers["x-content-type-options"] == "nosniff"
-    assert "content-location" not in headers
 
 
 def test_headers_of_a_car_say_what_was_made() -> None:
@@ -119,8 +118,13 @@ def test_headers_of_a_car_say_what_was_made() -> None:
     assert headers["accept-ranges"] == "none"
 
 
-def test_an_answer_chosen_by_the_accept_header_says_where_else_it_lies() -> None:
-    assert ask(accept=RAW_TYPE).headers()["content-location"] == f"/ipfs/{TEXT}?format=raw"
+@pytest.mark.parametrize(("accept", "wants_duplicates"), [
+    (f"{CAR_TYPE};order=new, {CAR_TYPE};order=dfs;dups=y;q=0.5", True),
+    (f"{CAR_TYPE};dups=y;q=0.1, {CAR_TYPE};dups=n", False),
+    (f"{CAR_TYPE};version=2;dups=y, {CAR_TYPE}", False),
+])  # fmt: skip
+def test_of_several_wishes_the_first_that_can_be_made_is(accept: str, wants_duplicates: bool) -> None:
+    assert ask(accept=accept).allows_duplicates == wants_duplicates
 
 
 def test_headers_stay_under_what_kubo_reads() -> None:
