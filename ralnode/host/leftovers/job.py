@@ -161,9 +161,7 @@ async def _counted(parts: LeftoversParts, storage: ListingStorage) -> tuple[Left
     async for owned in owned_windows(storage):
         left, lacking = await sweep.left(owned, parts.sources())
         unknown = unknown or lacking
-        for at, work in zip(left.positions, left.works, strict=True):
-            counts[work] += 1
-            sizes[work] += owned.sizes[at]
+        await asyncio.to_thread(left.add_to, counts, sizes)
     listed = [
         WorkLeft(work.kind, work.name, work.origin, work.unix_ms, counts[number], sizes[number])
         for number, work in enumerate(works)
@@ -220,7 +218,7 @@ class _Deletion:
         if lacking:
             self.stopped_by = _lacking(lacking)
             return True
-        going = left.of(goes)
+        going = await asyncio.to_thread(left.of, goes)
         for start in range(0, len(going), PORTION_BLOCKS):
             await self._portion(left, going[start : start + PORTION_BLOCKS])
             if self.stopped_by or self._newcomers():
@@ -229,11 +227,13 @@ class _Deletion:
 
     async def _portion(self, left: Left, positions: Sequence[int]) -> None:
         """In a task of its own: a deletion that has begun ends, and what follows from it is told, whoever is cancelled."""
-        unpublished = self._parts.unpublished
         keys = [left.owned.keys[at] for at in positions]
-        done = await asyncio.shield(
-            asyncio.ensure_future(unpublished.unless_begun(self._since, lambda: self._go(keys)))
-        )
+        task = asyncio.ensure_future(self._parts.unpublished.unless_begun(self._since, partial(self._go, keys)))
+        try:
+            done = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
         if done is None:
             self.stopped_by = f"{_BUSY}: the rest was not deleted. Repeat this when it has ended"
             return

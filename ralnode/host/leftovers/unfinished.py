@@ -101,7 +101,7 @@ async def _finished_files(storage: Storage, prefix: bytes, notes: Notes) -> None
         else:
             found = notes.of(ADD, finished.name, finished.origin, finished.unix_ms)
             found.notes.append(name)
-            _extend(found.keys, await reachable(finished.built.cid, storage))
+            await asyncio.to_thread(_extend, found.keys, await reachable(finished.built.cid, storage))
 
 
 async def _pulls(storage: Storage, notes: Notes) -> None:
@@ -113,7 +113,7 @@ async def _pulls(storage: Storage, notes: Notes) -> None:
         text = cids.to_text(begun.root)
         found = notes.of(PULL, begun.name or text, text, begun.unix_ms)
         found.notes.append(name)
-        _extend(found.keys, await reachable(begun.root, storage))
+        await asyncio.to_thread(_extend, found.keys, await reachable(begun.root, storage))
 
 
 def _extend(keys: KeyList, more: Iterable[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ralnode.api import RalnodeError, Usage
@@ -19,7 +20,7 @@ _NOTABLE_MAX: Final = GIB
 
 class LeftoversWatch:
     """Counts only when the store uses notably more than the sources explain: counting reads the whole index. `explained`:
-    bytes that the sources have here."""
+    bytes that the sources have here. What turned out to be no leftovers (the index, holes in segments) is not counted anew."""
 
     def __init__(
         self, job: LeftoversJob, unpublished: Unpublished, usage: Callable[[], Usage], explained: Callable[[], int]
@@ -28,6 +29,9 @@ class LeftoversWatch:
         self._unpublished = unpublished
         self._usage = usage
         self._explained = explained
+        self._dismissed_bytes = 0
+        self._counted_at: int | None = None
+        """What was unexplained when it was counted last."""
 
     @property
     def notable_bytes(self) -> int:
@@ -46,12 +50,13 @@ class LeftoversWatch:
         """Begins to count when it seems worth it, or when what was counted last was."""
         usage = self._usage()
         unexplained = usage.used_bytes - self._explained()
-        is_worth_it = unexplained >= notable(usage.capacity_bytes) or self.notable_bytes
+        if self._counted_at is not None and not self.notable_bytes:
+            self._dismissed_bytes = self._counted_at
+        is_worth_it = unexplained >= self._dismissed_bytes + notable(usage.capacity_bytes) or self.notable_bytes
         if is_worth_it and not self._unpublished.is_busy:
-            try:
+            with suppress(RalnodeError):  # it deletes, or cannot list
                 self._job.count()
-            except RalnodeError:
-                return  # it deletes, or cannot list
+                self._counted_at = unexplained
 
 
 def notable(capacity_bytes: int) -> int:

@@ -228,8 +228,21 @@ async def test_notable_room_is_counted_and_told(used_bytes: int, left_bytes: int
     async with unpublished.work():
         watch.look()
     assert job.counts == counts
+
+
+async def test_what_turned_out_to_be_no_leftovers_is_not_counted_again_and_again() -> None:
+    job, used = _Job(), [2 * GIB]
+    watch = LeftoversWatch(job, Unpublished(), lambda: Usage(100 * GIB, used[0]), lambda: 0)  # type: ignore[arg-type]
     watch.look()
-    watch.look()  # the third is refused, and it lives on
+    for used[0] in (2 * GIB, 3 * GIB - 1, GIB):
+        watch.look()
+        assert job.counts == 1
+    used[0] = 3 * GIB
+    watch.look()
+    assert job.counts == 2
+    job.state = LeftoversState("done", size_bytes=2 * GIB)
+    watch.look()  # refused, and it lives on
+    assert (job.counts, watch.notable_bytes) == (3, 2 * GIB)
 
 
 async def test_a_deletion_that_fails_says_so_and_another_one_is_possible(bench: Any) -> None:
