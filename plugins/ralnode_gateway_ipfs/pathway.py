@@ -99,6 +99,8 @@ async def _directory(view: View, asked: Asked, found: Resolved, headers: dict[st
         location = escape_path(asked.path) + "/" + (f"?{asked.raw_query}" if asked.raw_query else "")
         if len(location) > HEADER_CHARS_MAX * 3:
             raise GatewayError(400, "the path of a folder must end with a slash; this one is too long to be sent back")
+        if len(location) > HEADER_CHARS_MAX:
+            headers = {name: value for name, value in headers.items() if not name.startswith("x-ipfs-")}
         return refusal(301, "This folder is at its path with a slash behind it.", {**headers, "location": location})
     try:
         index = await view.drive(resolve(found.cid, [_INDEX]))

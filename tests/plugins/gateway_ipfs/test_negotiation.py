@@ -1,6 +1,7 @@
 """In which form something is given: what `Accept` and `format` ask for, and what the answer says of it to caches."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -69,6 +70,28 @@ async def test_a_long_or_hostile_location_is_left_out_or_harmless(client, root) 
         assert answer.status == 200
         assert answer.headers["set-cookie"] is None
         assert answer.header_bytes < 2048
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"), [("n" * 390, 1), ("n" * 255, 1), ("ä" * 60, 1), ("%" * 50, 2), ("n" * 30, 9), ("n", 1)]
+)
+@pytest.mark.parametrize(
+    "query", ["", "?format=raw", "?format=car", "?format=tar", "?format=dag-cbor", "?" + "x" * 700]
+)
+async def test_headers_stay_under_what_kubo_reads_whatever_is_asked(client, node, root, name, depth, query) -> None:
+    key = cids.parse(root)
+    for _ in range(depth):
+        block = pb.encode([pb.Link(key, name.encode(), 1)], b"\x08\x01")
+        key = cids.make(cids.DAG_PB, block)
+        node.here[key] = block
+    folder = f"/ipfs/{cids.to_text(key)}" + f"/{quote(name)}" * depth
+    for below in ("", "/", "/doc", "/note.txt"):
+        for filename in ("", "filename=" + quote("ü" * 130)):
+            target = f"{folder}{below}{query}{'&' if query else '?'}{filename}"
+            for accept in (RAW, "text/html"):
+                answer = await client.ask(target, "HEAD", Accept=accept)
+                assert answer.status in (200, 301, 400, 406)
+                assert answer.header_bytes < 2048
 
 
 @pytest.mark.parametrize(("path", "is_json"), [
