@@ -85,7 +85,7 @@ class DemoNode:
         with (self.folder / "log").open("wb") as log:
             arguments = [*program(), "--config", str(file), "--socket", str(self.folder / "node.sock"), "run"]
             self._process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), start_new_session=True,
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(self.folder), start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - see there
             )  # fmt: skip
 
@@ -218,10 +218,12 @@ def bind_somewhere(to_bind: socket.socket) -> int:
     return int(to_bind.getsockname()[1])
 
 
-def _environment() -> dict[str, str]:
-    """The user's own configuration must not reach the demo's nodes; plugins may, they are worth showing."""
+def _environment(folder: Path) -> dict[str, str]:
+    """The user's own configuration must not reach the demo's nodes; plugins may, they are worth showing. Nothing is noted
+    outside of the folder."""
     ours = {key for key in os.environ if key.startswith(("RALNODE_", "XNODE_"))} - _KEPT_VARIABLES
-    return {key: value for key, value in os.environ.items() if key not in ours}
+    ours.add("STATE_DIRECTORY")
+    return {**{key: value for key, value in os.environ.items() if key not in ours}, "XDG_STATE_HOME": str(folder)}
 
 
 def _die_with_parent() -> None:
