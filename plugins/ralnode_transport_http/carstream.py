@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from http.client import HTTPResponse, IncompleteRead
+from http.client import HTTPResponse
 from typing import Final
 
 from ralnode.api import BadBlockError, Block, BlockKey, PeerError, Root, limits
 from ralnode.dag import cid as cids
-from ralnode.dag.car import CarReader
 from ralnode.dag.errors import DagError
 from ralnode.dag.interior import InteriorVerifier
 from ralnode_transport_http.handover import Handover
+from ralnode_transport_http.sections import Sections
 
 _BATCH_BYTES: Final = limits.PUT_BATCH_BYTES // 2
 """Given on at a time; one is being used while the next is read."""
-READ_BYTES: Final = 256 * limits.KIB
-"""One read of the connection: sixteen TLS records."""
-
 _HURRY_SECONDS: Final = 0.5
 """A consumer that waits gets what there is after this time, so that a slow link does not look like a dead one."""
 
@@ -52,16 +49,17 @@ def check_interior(root: Root) -> Callable[[Block], None]:
 
 def read_blocks(response: HTTPResponse, count_received: Callable[[int], None]) -> Iterator[Block]:
     """The blocks of a CAR body, not yet verified. Raises PeerError when it is malformed or ends early."""
-    reader = CarReader(verify=False)
-    buffer = memoryview(bytearray(READ_BYTES))
+
+    def read_into(buffer: memoryview) -> int:
+        size_bytes = response.readinto(buffer)
+        count_received(size_bytes)
+        return size_bytes
+
+    sections = Sections(read_into)
     try:
-        while size_bytes := response.readinto(buffer):
-            count_received(size_bytes)
-            yield from reader.feed(buffer[:size_bytes])
-        reader.finish()
-    except IncompleteRead as error:
-        yield from reader.feed(error.partial)  # whole blocks may have come before the stream broke off
-        raise
+        sections.read_header()
+        while (block := sections.next_block()) is not None:
+            yield block
     except DagError as error:
         raise PeerError(f"the peer's CAR stream is malformed: {error}") from None
 

@@ -20,8 +20,9 @@ _RARITY_LEVELS: Final = 3
 _BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _BAD_BYTES_BACKOFF_SECONDS: Final = 600.0
 """A peer that sent wrong bytes is left alone for ten minutes."""
-_NEARLY_DONE_BYTES: Final = 16 * limits.MIB
-"""A holder with less than this to send is given its next task already, so that no gap comes between."""
+_NEARLY_DONE_BYTES: Final = limits.FETCH_BYTES_PER_TASK // 2
+"""A holder of whose task less than this is not durable here yet is given its next one already: no gap comes between, even
+where the disk is far behind the stream, and for half of the time two streams take turns on this node's cores."""
 CANCELLED: Final = "cancelled"
 """The reason of a fetch that this node itself gave up; nobody's fault."""
 _ROOM_MARGIN_BYTES_MAX: Final = 4 * limits.MIB
@@ -175,6 +176,7 @@ class Fetcher:
     def _idle(self, live: Sequence[Peer], now_seconds: float) -> list[Peer]:
         idle = [p for p in live if p.id and not self.is_occupied(p.id) and not self.is_troubled(p.id, now_seconds)]
         self._rng.shuffle(idle)
+        idle.sort(key=lambda peer: sum(task.holder == peer.id for task in self._tasks.values()))
         return idle if self._stream_count() < limits.FETCH_TASKS_MAX else []
 
     def is_occupied(self, peer: NodeId) -> bool:

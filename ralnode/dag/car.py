@@ -63,7 +63,7 @@ class CarReader:
             while (section := self._next_section()) is not None:
                 start, end = section
                 if self.roots is None:
-                    self.roots = _decode_header(bytes(self._buffer[start:end]))
+                    self.roots = decode_header(bytes(self._buffer[start:end]))
                 elif (block := self._section(start, end)) is not None:
                     yield block
             del self._buffer[: self._at]
@@ -139,7 +139,7 @@ class CarReader:
         return Block(key, data) if cids.identity_data(key) is None else None
 
 
-def _decode_header(body: bytes) -> tuple[bytes, ...]:
+def decode_header(body: bytes) -> tuple[bytes, ...]:
     """The roots. A header without roots is allowed: some writers leave them out."""
     try:
         header = dagcbor.decode(body)

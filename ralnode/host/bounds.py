@@ -26,10 +26,13 @@ LOCATE_TASKS_MAX: Final = 2
 """Each walks a DAG and asks the index for all its leaves: disk work, so more at once would only seek more."""
 
 GROUP_BYTES: Final = PUT_BATCH_BYTES // 2
-"""One group is gathered while the one before it is being made durable: together PUT_BATCH_BYTES per stream."""
+"""Handed to the store at a time; what has come together there shares an fsync and a commit."""
 
 GROUPS_BYTES_MAX: Final = 16 * MIB
-"""Of all streams together, gathered and being written; with two batches per stream in the transport it stays within 64 MiB."""
+"""Of all streams together, gathered and not written yet; with two batches per stream in the transport it stays within 64 MiB."""
+
+GROUPS_UNDER_WAY_MAX: Final = 8
+"""Groups of one stream that are not durable yet. Those that are written take no memory, so a slow fsync holds nobody up."""
 
 STALL_SECONDS_MAX: Final = 60.0
 """A holder that sends no block for this long is given up; a spun-down disk needs 10 to 20 s."""

@@ -125,9 +125,8 @@ class Fetches:
     def _writer(
         self, effect: FetchBlocks | CopyLinked, indexes: dict[BlockKey, list[int]], reservation: Reservation
     ) -> GroupWriter:
-        async def stored(group: Sequence[Block]) -> None:
-            blocks = BlockSet.of(place for block in group for place in indexes.get(block.key, ()))
-            size_bytes = sum(len(block.data) for block in group)
+        async def stored(keys: Sequence[BlockKey], size_bytes: int) -> None:
+            blocks = BlockSet.of(place for key in keys for place in indexes.get(key, ()))
             self._parts.stored()
             await self._parts.inbox.put(BlocksStored(effect.task, effect.source.root, blocks, size_bytes))
 

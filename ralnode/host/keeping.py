@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
-from ralnode.api import BadBlockError, Block, BlockKey, PeerError, RalnodeError, Source
+from ralnode.api import BadBlockError, BlockKey, PeerError, RalnodeError, Source
 from ralnode.core.events import DropSource, FetchInterior, HoldingFound, InteriorFailed, InteriorStored, LocateBlocks
 from ralnode.host.bounds import (
     DELETE_BLOCKS_MAX,
@@ -159,5 +159,5 @@ class Keeping:
                 yield count
 
 
-async def _nothing(_group: Sequence[Block]) -> None:
+async def _nothing(_keys: Sequence[BlockKey], _size_bytes: int) -> None:
     """Interior nodes are told of all at once."""

@@ -30,6 +30,7 @@ async def guarded(
             if size_max is not None and size_bytes > size_max:
                 raise BadBlockError(f"the holder sent more than the {size_max:,} bytes that were asked for")
             yield batch
+            del batch  # so that it is not held while the next one is awaited
     finally:
         close = getattr(stream, "aclose", None)
         if close is not None:
@@ -41,6 +42,7 @@ async def pour(batches: AsyncIterator[Sequence[Block]], writer: GroupWriter) -> 
     try:
         async for batch in batches:
             await writer.add(batch)
+            del batch
     except (RalnodeError, OSError) as error:
         if not isinstance(error, LocalError):
             await writer.finish()
