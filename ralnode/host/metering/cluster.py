@@ -30,6 +30,7 @@ def from_status(status: ClusterStatus) -> Iterator[Metric]:
     yield sample("ralnode_unreachable_blocks", sum(source.unreachable_count for source in status.sources))
     yield sample("ralnode_deficit_bytes", status.deficit_bytes)
     yield sample("ralnode_storable_bytes", status.storable_bytes)
+    yield sample("ralnode_leftover_bytes", status.leftover_bytes)
     yield sample("ralnode_plan_agreement", float(status.plan_agreement))
     for liveness in Liveness:
         count = sum(node.liveness is liveness for node in status.nodes)

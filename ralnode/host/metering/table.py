@@ -60,6 +60,7 @@ TABLE: Final[Mapping[str, tuple[Spec, ...]]] = {
         Spec("ralnode_store_used_bytes", "gauge", "Used by the store, index and metadata included"),
         Spec("ralnode_reserved_bytes", "gauge", "Set aside for blocks on their way"),
         Spec("ralnode_linked_bytes", "gauge", "Served from users' files, without a copy"),
+        Spec("ralnode_leftover_bytes", "gauge", "Of adds and pulls that were never finished; 0 while it is not worth a word"),
         Spec("ralnode_stored_blocks", "gauge", "Blocks in the store"),
         Spec("ralnode_read_only", "gauge", "1 when the store refuses writes since one failed"),
         Spec("ralnode_store_commit_seconds", "histogram", "From asking for a change until it is durable", ("change",)),
