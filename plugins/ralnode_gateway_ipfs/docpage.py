@@ -20,6 +20,7 @@ from ralnode.dag.ipld import Link, Value
 VALUES_SHOWN_MAX: Final = 5000
 CHARS_SHOWN_MAX: Final = 2000
 """Of one text or key."""
+CHARS_IN_ALL_MAX: Final = 1 << 18
 BYTES_SHOWN_MAX: Final = 64
 NAMES: Final = {cids.DAG_CBOR: "DAG-CBOR", cids.DAG_JSON: "DAG-JSON", cids.CBOR: "CBOR", cids.JSON: "JSON"}
 _CODECS: Final = {**{codec: name.lower() for codec, name in NAMES.items()}, cids.RAW: "raw", cids.DAG_PB: "dag-pb"}
@@ -40,6 +41,7 @@ SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_KINDS: Final = {dict: "map", list: "list", str: "text"}
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They could let a text look like another."""
 
@@ -55,6 +57,13 @@ class _Room:
     """What may still be shown."""
 
     values: int = VALUES_SHOWN_MAX
+    chars: int = CHARS_IN_ALL_MAX
+
+    def cut(self, text: str) -> str:
+        """What of a text may be shown."""
+        found = text[: min(CHARS_SHOWN_MAX, self.chars)]
+        self.chars -= len(found)
+        return found
 
 
 def page_etag(cid: bytes) -> str:
@@ -93,16 +102,13 @@ def _value(label: str, value: Value, room: _Room) -> Iterator[str]:
     """`label` is HTML and stands before it."""
     room.values -= 1
     if isinstance(value, dict) and value:
-        named = (
-            (f"<b><bdi>{_shown(key[:CHARS_SHOWN_MAX]) or '<i>empty</i>'}</bdi></b> ", each)
-            for key, each in value.items()
-        )
+        named = ((f"<b><bdi>{_shown(room.cut(key)) or '<i>empty</i>'}</bdi></b> ", each) for key, each in value.items())
         yield from _group(label, f"map, {_count(len(value), 'entry')}", named, len(value), room)
     elif isinstance(value, list) and value:
         numbered = ((f"<i>{index}</i> ", each) for index, each in enumerate(value))
         yield from _group(label, f"list, {_count(len(value), 'value')}", numbered, len(value), room)
     else:
-        yield f"{label}{_plain(value)}"
+        yield f"{label}{_text(value, room) if isinstance(value, str) and value else _plain(value)}"
 
 
 def _group(label: str, kind: str, entries: Iterator[tuple[str, Value]], count: int, room: _Room) -> Iterator[str]:
@@ -117,20 +123,23 @@ def _group(label: str, kind: str, entries: Iterator[tuple[str, Value]], count: i
     yield "</ul></details>"
 
 
+def _text(value: str, room: _Room) -> str:
+    shown = room.cut(value)
+    rest = len(value) - len(shown)
+    more = f' <i class="more">… and {_count(rest, "character")} more</i>' if rest else ""
+    return f'<bdi class="t">{_shown(shown)}</bdi>{more}'
+
+
 def _plain(value: Value) -> str:
-    """A value without others in it."""
+    """A value without others in it, and without text."""
     if isinstance(value, Link):
         text, codec = cids.to_text(value.cid), cids.codec_of(value.cid)
         return f'<a href="/ipfs/{text}">{text}</a> <i>{_CODECS.get(codec, hex(codec))}</i>'
-    if isinstance(value, str):
-        rest = len(value) - CHARS_SHOWN_MAX
-        more = f' <i class="more">… and {_count(rest, "character")} more</i>' if rest > 0 else ""
-        return f'<bdi class="t">{_shown(value[:CHARS_SHOWN_MAX])}</bdi>{more}' if value else "<i>empty text</i>"
     if isinstance(value, bytes):
         more = "…" if len(value) > BYTES_SHOWN_MAX else ""
         return f"<code>{value[:BYTES_SHOWN_MAX].hex(' ', 4)}{more}</code> <i>{_count(len(value), 'byte')}</i>"
-    if isinstance(value, dict | list):
-        return f"<i>empty {'map' if isinstance(value, dict) else 'list'}</i>"
+    if isinstance(value, dict | list | str):
+        return f"<i>empty {_KINDS[type(value)]}</i>"
     word = (
         {None: "null", True: "true", False: "false"}[value]
         if value is None or value is True or value is False

@@ -9,17 +9,20 @@ import base64
 import binascii
 import json
 import math
+import re
 from typing import Any, Final
 
 from ralnode.dag import cid as cids
 from ralnode.dag.errors import DagError
-from ralnode.dag.ipld import INTEGER_MAX, Budget, Link, Value, check_depth
+from ralnode.dag.ipld import INTEGER_MAX, VALUES_MAX, Budget, Link, Value, check_depth
 
 _RESERVED: Final = "/"
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def decode(block: bytes, *, is_plain: bool = False) -> Value:
     """Raises DagError."""
+    _check_size(block)
     try:
         found = json.loads(block.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_map)
     except (ValueError, RecursionError) as error:
@@ -65,6 +68,14 @@ def _special(value: Any) -> Value:
         except (binascii.Error, ValueError) as error:
             raise DagError(f"bytes are not base64: {error}") from None
     raise DagError('"/" alone is a link or bytes')
+
+
+def _check_size(block: bytes) -> None:
+    """Before 2 MiB of brackets take 50 in memory: there are at most as many commas, and as many brackets, as values."""
+    if len(block) > 2 * VALUES_MAX:
+        rest = _STRINGS.sub(b"", block)
+        if rest.count(b",") + rest.count(b"[") + rest.count(b"{") > 2 * VALUES_MAX:
+            raise DagError(f"the document has more than {VALUES_MAX} values")
 
 
 def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -90,15 +90,23 @@ def test_dag_cbor_that_is_malformed_or_no_ipld_is_refused(block: bytes, why: str
 
 @pytest.mark.parametrize(("block", "why"), [
     (b"", "JSON"), (b"{", "JSON"), (b"NaN", "no number"), (b"-Infinity", "no number"), (b"1e999", "too large"), (b"9" * 30, "64 bits"),
-    (b"9" * 5000, "JSON"), (b"[" * 1_000_000, "JSON"), (b"[" * 200 + b"]" * 200, "levels deep"), (b'{"a":1,"a":2}', "twice"),
+    (b"9" * 5000, "JSON"), (b"[" * 400_000, "JSON"), (b"[" * 1_000_000, "values"), (b"[" * 200 + b"]" * 200, "levels deep"), (b'{"a":1,"a":2}', "twice"),
     (b'{"/":"bafkqaaa","/":"bafkqaaa"}', "twice"), (b'{"/":1}', "alone"), (b'{"/":"nonsense"}', "not a CID"), (b'{"/":{"bytes":"!"}}', "base64"),
     (b'{"/":{"bytes":1}}', "alone"), (b'{"/":{"bytes":"","x":1}}', "alone"), (b'"\\ud800"', "Unicode"), (b'{"\\udfff":1}', "Unicode"),
     (b"\xff\xfe1\x00", "JSON"), (b'"\xc3"', "JSON"), (b"[" + b"1," * VALUES_MAX + b"1]", "values"), (b"1 2", "JSON"),
+    (b"[" + b"[]," * (2 * VALUES_MAX) + b"1]", "values"), (b'["' + b"," * (3 * VALUES_MAX) + b'",', "JSON"),
     ('{"/":{"bytes":"ä"}}'.encode(), "base64"),
 ])  # fmt: skip
 def test_dag_json_that_is_malformed_or_no_ipld_is_refused(block: bytes, why: str) -> None:
     with pytest.raises(DagError, match=why):
         dagjson.decode(block)
+
+
+@pytest.mark.parametrize(
+    "text", [",[{" * VALUES_MAX, '\\"' + '\\\\",[' * VALUES_MAX, '"' * VALUES_MAX + "\\" * VALUES_MAX]
+)
+def test_what_stands_in_a_text_is_not_taken_for_values(text: str) -> None:
+    assert dagjson.decode(json.dumps([text, text[:5], 1]).encode()) == [text, text[:5], 1]
 
 
 def test_in_plain_json_and_cbor_nothing_is_a_link() -> None:

@@ -14,6 +14,7 @@ from ralnode.dag import dagcbor, dagjson, pb
 from ralnode.dag.ipld import Link, Value
 from ralnode_gateway_ipfs.docpage import (
     BYTES_SHOWN_MAX,
+    CHARS_IN_ALL_MAX,
     CHARS_SHOWN_MAX,
     SECURITY_POLICY,
     VALUES_SHOWN_MAX,
@@ -226,7 +227,7 @@ def render(value: Value, path: str = "/ipfs/x") -> Page:
     body = render_page(
         path, cids.make(cids.DAG_CBOR, block), block, [Download("Raw block", "format=raw&download=true")]
     )
-    assert len(body) < 12 * len(block) + 200 * VALUES_SHOWN_MAX + 10_000
+    assert len(body) < min(12 * len(block), 6 * CHARS_IN_ALL_MAX) + 200 * VALUES_SHOWN_MAX + 10_000
     page = Page(body)
     assert all(HREF.fullmatch(link) for link in page.links)
     return page
@@ -278,6 +279,7 @@ def test_any_bytes_have_a_page(block: bytes) -> None:
     ("x" * (CHARS_SHOWN_MAX + 7), "and 7 characters more"),
     (bytes(BYTES_SHOWN_MAX + 1), "… 65 bytes"),
     (bytes(1 << 21), "… 2,097,152 bytes"),
+    (["\x01" * CHARS_SHOWN_MAX] * 1000, "and 2,000 characters more"),
     ({"k" * (1 << 20): "<" * (1 << 20)}, "characters more"),
     ({}, "empty map"), ([[]], "empty list"), ([""], "empty text"), ({"": 1}, "empty 1"), ([b""], "0 bytes"), ([b"x"], "1 byte"),
     ({"a": True, "b": None, "c": -1.5}, "map, 3 entries"),
