@@ -24,7 +24,7 @@ _ABSENCE_CHECK_SECONDS: Final = 5.0
 class PlanOptions:
     debounce_seconds: float = 1.0
     urgent_seconds: float = 0.1
-    """Instead, for a source that has come or gone, when there was no plan for `debounce_seconds`."""
+    """Instead, for a source that has come or gone, when none was planned for in the last `debounce_seconds`."""
     needs_holdings: bool = False
     holdings_interval_seconds: float = 5.0
     """Between two plans of a planner that looks at holdings."""
@@ -53,7 +53,9 @@ class Planning:
         self._holdings = holdings
         self._changes = changes
         self._due_at = _NEVER
-        self._begun_at = -_NEVER
+        self._is_for_sources = False
+        """The next plan is (also) for a source that has come or gone; the last such one was begun at `_sources_at`."""
+        self._sources_at = -_NEVER
         self._placement_changes_at = _NEVER
 
     @property
@@ -65,11 +67,13 @@ class Planning:
         self._due_at = min(self._due_at, now.seconds + self._options.debounce_seconds)
 
     def soon(self, now: Instant) -> None:
-        """A user waits for what has changed. No sooner after the last plan than otherwise, and not before the first one:
-        a node that has just begun knows nobody yet."""
+        """A user waits for a source: also right after a plan that was made for another reason, such as nodes that have
+        met. Many sources are planned for no more often than other changes. Not before the first plan: a node that has
+        just begun knows nobody yet."""
         self.again(now)
+        self._is_for_sources = True
         if self.plan is not None:
-            settled_at = self._begun_at + self._options.debounce_seconds
+            settled_at = self._sources_at + self._options.debounce_seconds
             self._due_at = min(self._due_at, max(now.seconds + self._options.urgent_seconds, settled_at))
 
     def view(self, me: NodeInfo, now: Instant) -> View:
@@ -99,7 +103,8 @@ class Planning:
         if self.plan is not None and view == self.planned_view:
             return []
         self.epoch += 1
-        self._begun_at = now.seconds
+        if self._is_for_sources:
+            self._is_for_sources, self._sources_at = False, now.seconds
         self.is_busy = True
         self.planned_view = view
         return [ComputePlan(self.epoch, view)]

@@ -183,6 +183,16 @@ def test_a_new_source_is_planned_for_at_once_when_things_were_quiet() -> None:
     assert compute.view.sources == (FILM,)
 
 
+def test_a_new_source_is_planned_for_at_once_also_right_after_a_plan_made_for_nodes() -> None:
+    driven = planned()
+    driven.tell(ev.NodeChanged(capacity_bytes=50_000_000))
+    (for_node,) = driven.of(ev.ComputePlan, driven.wait(1.1))
+    driven.tell(ev.PlanComputed(for_node.epoch, Plan({}), 0.01))
+    published(driven)
+    (for_source,) = driven.of(ev.ComputePlan, driven.wait(0.2))
+    assert for_source.view.sources == (FILM,)
+
+
 def test_many_new_sources_are_planned_for_once_a_second() -> None:
     driven = planned()
     plans: list[ev.ComputePlan] = []
