@@ -28,6 +28,7 @@ from ralnode.api import Context, Settings
 from ralnode.host.dagindex import DagIndex
 from ralnode.host.ingest import AddOptions
 from ralnode.host.ingest.ingest import Ingest
+from ralnode.host.memory import keep_buffers
 from ralnode.testing.content import key_stream
 from ralnode.testing.fake_identity import FakeIdentity
 from ralnode_storage_sqlite.options import SqliteOptions
@@ -171,6 +172,7 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, default=None)
     parser.add_argument("--peak", type=Path, default=None, help=argparse.SUPPRESS)
     wanted, rest = parser.parse_known_args()
+    keep_buffers()  # as a node does
     if wanted.peak is not None:
         print_peak(wanted.peak, wanted.dir)
         return 0
