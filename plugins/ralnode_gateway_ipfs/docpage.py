@@ -5,7 +5,6 @@ All of it is text of a stranger: escaped, of bounded length, without scripts; no
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ralnode.dag import cid as cids
 from ralnode.dag import document
 from ralnode.dag.errors import DagError
 from ralnode.dag.ipld import Link, Value
+from ralnode_gateway_ipfs.policy import style_only
 
 VALUES_SHOWN_MAX: Final = 5000
 CHARS_SHOWN_MAX: Final = 2000
@@ -37,10 +37,7 @@ p[role=alert]{border-left:.3rem solid var(--number);padding-left:1rem}
 """
 _TEMPLATE: Final = hashlib.sha256(b"1" + _STYLE.encode()).hexdigest()[:16]
 """Changes when the page looks different."""
-SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+SECURITY_POLICY: Final = style_only(_STYLE)
 _KINDS: Final = {dict: "map", list: "list", str: "text"}
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They could let a text look like another."""

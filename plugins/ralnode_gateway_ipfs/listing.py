@@ -23,6 +23,7 @@ from ralnode.dag.unixfs import Kind
 from ralnode_gateway_ipfs.answer import Body, CutShortError
 from ralnode_gateway_ipfs.asked import Asked, escape_path
 from ralnode_gateway_ipfs.blocks import View
+from ralnode_gateway_ipfs.policy import style_only
 
 LISTING_CACHE: Final = "public, max-age=604800, stale-while-revalidate=2678400"
 """Of pages that another release may write in another way."""
@@ -30,9 +31,12 @@ LOOKED_INTO_MAX: Final = 5000
 _AT_ONCE: Final = 16
 """Blocks in memory: 32 MiB at most."""
 _STYLE: Final = (
-    "body{font:16px/1.5 sans-serif;margin:2em}td{padding:.1em 1em .1em 0}.ipfs-hash{color:#888;font-size:.8em}"
+    ":root{color-scheme:light dark;--soft:#6b6b6b}@media(prefers-color-scheme:dark){:root{--soft:#a0a0a0}}"
+    "body{font:16px/1.5 sans-serif;margin:2em;overflow-wrap:anywhere}h1{font-size:1.3em}td{padding:.1em 1em .1em 0}"
+    ".ipfs-hash{color:var(--soft);font-size:.8em;white-space:nowrap}"
 )
-_TEMPLATE: Final = hashlib.sha256(b"1" + _STYLE.encode()).hexdigest()[:16]
+LISTING_POLICY: Final = style_only(_STYLE)
+_TEMPLATE: Final = hashlib.sha256(b"2" + _STYLE.encode()).hexdigest()[:16]
 """Changes when the page looks different."""
 
 
@@ -45,7 +49,7 @@ async def write_listing(view: View, asked: Asked, found: Resolved) -> Body:
     path = "/" + asked.path.strip("/")
     title = escape(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     yield (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Index of {title}</title>'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Index of {title}</title>'
         f"<style>{_STYLE}</style></head><body><h1>Index of {_breadcrumbs(asked)}</h1>\n<table>\n"
     ).encode()
     if asked.names:

@@ -17,7 +17,7 @@ from ralnode_gateway_ipfs.asked import Asked, Form, escape_path
 from ralnode_gateway_ipfs.blocks import View
 from ralnode_gateway_ipfs.documents import answer_converted, answer_document, is_conversion
 from ralnode_gateway_ipfs.files import answer_file
-from ralnode_gateway_ipfs.listing import LISTING_CACHE, listing_etag, write_listing
+from ralnode_gateway_ipfs.listing import LISTING_CACHE, LISTING_POLICY, listing_etag, write_listing
 from ralnode_gateway_ipfs.resolving import resolve_path
 from ralnode_gateway_ipfs.tar import write_tar
 
@@ -112,7 +112,7 @@ async def _directory(view: View, asked: Asked, found: Resolved, headers: dict[st
     if asked.has_tag(headers["etag"]):
         return Answer(304, headers)
     headers["content-type"] = "text/html; charset=utf-8"
-    headers["content-security-policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    headers["content-security-policy"] = LISTING_POLICY
     return await begin(headers, write_listing(view, asked, found))
 
 

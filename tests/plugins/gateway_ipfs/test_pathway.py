@@ -1,5 +1,7 @@
 """The Path Gateway: what gateway-conformance asks of it (unixfs, range, raw, tar), hostile names, large folders."""
 
+import base64
+import hashlib
 import io
 import random
 import re
@@ -76,6 +78,13 @@ async def test_a_listing_is_what_the_conformance_suite_looks_for(client) -> None
     ):
         assert part in page
     assert answer.headers["etag"].startswith('"DirIndex-')
+
+
+async def test_a_listing_may_load_its_own_style_and_nothing_else(client) -> None:
+    answer = await client.ask(f"/ipfs/{LISTING}/")
+    (style,) = re.findall("<style>(.*?)</style>", answer.body.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert answer.headers["content-security-policy"].startswith(f"default-src 'none'; style-src 'sha256-{digest}'; ")
 
 
 async def test_a_folder_is_redirected_to_its_slash_with_its_query(client) -> None:
