@@ -56,6 +56,7 @@ class Committer:
         self._ledger = parts.ledger
         self._home = parts.home
         self._threads = parts.threads
+        self._verified = parts.verified
         self._log = parts.log
         self._admission = admission
 
@@ -89,6 +90,8 @@ class Committer:
         self._segments.commit(group.tail, group.ends)
         if any(isinstance(entry.change, SealTail) for entry in entries):
             self._segments.seal()
+        if all(isinstance(entry.change, PutBlocks) for entry in group.entries):
+            self._verified.add(group.places.values(), self._verified.epoch)  # who puts has hashed
         self._count(transaction.delta, row_count)
         self._admission.settle(group.entries)
         await self._measure()

@@ -29,6 +29,7 @@ from ralnode_storage_sqlite.schema import PAGE_BYTES
 from ralnode_storage_sqlite.segments import SegmentWriter
 from ralnode_storage_sqlite.table import SegmentTable
 from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.verified import Verified
 from ralnode_storage_sqlite.writer import Writer
 
 OnLost = Callable[[Sequence[BlockKey]], None]
@@ -118,7 +119,9 @@ async def open_store(
         await _fill(ledger, index, home, table, threads)
         tail, last_id = _tail(rows, recovered.short), await index.last_segment_id()
         segments = SegmentWriter(disk, home.segments, ledger.segment_length_bytes, tail, last_id)
-        return Recovery(Parts(home, disk, index, table, ledger, segments, threads, options, log), recovered.short)
+        verified = Verified(options.verified_seconds)
+        parts = Parts(home, disk, index, table, ledger, segments, threads, verified, options, log)
+        return Recovery(parts, recovered.short)
     except OSError as error:
         await _abandon(index, threads)
         raise StorageError(

@@ -19,5 +19,5 @@ class SqliteOptions:
     read_threads: int = 3
     """Reading and hashing beside each other."""
     verified_seconds: int = 600
-    """A block that was hashed so short a time ago is served again without; 0 hashes every block at every read. The scrub
-    and files that are stored by reference are hashed always."""
+    """A block that was hashed so short a time ago, at reading or storing, is served without; 0 hashes every block at every
+    read. The scrub and files that are stored by reference are hashed always."""

@@ -13,6 +13,7 @@ from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.segments import SegmentWriter
 from ralnode_storage_sqlite.table import SegmentTable
 from ralnode_storage_sqlite.threads import Threads
+from ralnode_storage_sqlite.verified import Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +25,6 @@ class Parts:
     ledger: Ledger
     segments: SegmentWriter
     threads: Threads
+    verified: Verified
     options: SqliteOptions
     log: Logger

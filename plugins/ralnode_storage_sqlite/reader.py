@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from ralnode.api import BlockKey
@@ -19,7 +20,6 @@ from ralnode_storage_sqlite.index import LinkedFile, Place
 from ralnode_storage_sqlite.losses import Losses
 from ralnode_storage_sqlite.parts import Parts
 from ralnode_storage_sqlite.segments import segment_path
-from ralnode_storage_sqlite.verified import Verified
 
 _JOB_BYTES: Final = 4 * MIB
 """Read by one thread at a stretch: long enough to stream, short enough to share out."""
@@ -64,7 +64,7 @@ class Reader:
         self._folder = parts.home.segments
         self._threads = parts.threads
         self._losses = losses
-        self._verified = Verified(parts.options.verified_seconds)
+        self._verified = parts.verified
 
     async def read(self, keys: Iterable[BlockKey]) -> dict[BlockKey, bytes]:
         """The verified bytes of those that are held."""
@@ -121,7 +121,7 @@ class Reader:
 
     def _read_job(self, descriptor: int, job: Job, from_platter: bool) -> Outcome:
         pieces = job.pieces
-        judge = _judge if from_platter or job.linked else self._judge_unless_known
+        judge = _judge if from_platter or job.linked else partial(self._judge_unless_known, self._verified.epoch)
         start = pieces[0][1].offset
         length = pieces[-1][1].offset + pieces[-1][1].length - start
         if from_platter:
@@ -149,13 +149,13 @@ class Reader:
         view = memoryview(data)[: end - start]
         return _together(judge(piece, _cut(view, piece[1], start)) for piece in span)
 
-    def _judge_unless_known(self, piece: Piece, data: bytes) -> Outcome:
+    def _judge_unless_known(self, epoch: int, piece: Piece, data: bytes) -> Outcome:
         key, place = piece
-        if len(data) == place.length and self._verified.has(key, place):
+        if len(data) == place.length and self._verified.has(place):
             return Outcome(good={key: data})
         outcome = _judge(piece, data)
         if outcome.good:
-            self._verified.add(key, place)
+            self._verified.add([place], epoch)
         return outcome
 
     @staticmethod

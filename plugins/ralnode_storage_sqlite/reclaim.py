@@ -39,6 +39,7 @@ class Reclaimer:
         self._table = parts.table
         self._disk = parts.disk
         self._home = parts.home
+        self._verified = parts.verified
         self._threads = parts.threads
         self._log = parts.log
         self._writer = writer
@@ -83,6 +84,7 @@ class Reclaimer:
 
     async def _punch_durably(self, dead: Sequence[Place]) -> Mapping[int, int]:
         """Bytes given back in each segment. A failing fsync makes the store read-only, as it does for a write."""
+        self._verified.forget(dead)
         try:
             return await self._threads.write(self._punch, dead)
         except OSError as error:

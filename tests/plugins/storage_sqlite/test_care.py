@@ -62,7 +62,7 @@ async def test_one_bit_flipped_in_one_percent_of_blocks_is_all_found_by_one_scru
 
 async def test_no_wrong_byte_is_ever_served_before_a_scrub(open_store: Open, tmp_path: Path) -> None:
     dice, lost = random.Random(4), []
-    store = await open_store(lost=lost)
+    store = await open_store(lost=lost, verified_seconds=0)
     blocks = make_blocks(300, 5000)
     await store.put(blocks)
     bad = dice.sample(blocks, 30)
@@ -74,7 +74,7 @@ async def test_no_wrong_byte_is_ever_served_before_a_scrub(open_store: Open, tmp
 
 
 async def test_what_was_found_bad_is_written_down(open_store: Open, tmp_path: Path) -> None:
-    store = await open_store()
+    store = await open_store(verified_seconds=0)
     blocks = make_blocks(3, 20_000)
     await store.put(blocks)
     flip_bits(tmp_path / "store", blocks[1:2], random.Random(1))
@@ -168,7 +168,7 @@ async def test_a_rebuild_keeps_links_state_and_quarantine_of_the_old_index(
     open_store: Open, make_store: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "store"
-    store = await open_store()
+    store = await open_store(verified_seconds=0)
     owned, kept, changed = make_blocks(3, 9000), make_blocks(3, 9000, 50), make_blocks(3, 9000, 90)
     await store.put(owned)
     for name, blocks in (("kept", kept), ("changed", changed)):

@@ -148,7 +148,7 @@ async def test_a_read_only_store_never_serves_what_it_found_bad(
     open_store: Open, faulty_disk: Faulty, tmp_path: Path
 ) -> None:
     lost: list[bytes] = []
-    store = await open_store(disk=faulty_disk, lost=lost)
+    store = await open_store(disk=faulty_disk, lost=lost, verified_seconds=0)
     good, bad, linked = make_blocks(3, 20_000)
     await store.put([good, bad])
     path = tmp_path / "file"
