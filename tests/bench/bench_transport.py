@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,14 +29,16 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pairs import Figure, report, speed_ratio
 
-from ralnode.api import Address, Context, Peer, Settings, limits
+from ralnode.api import Address, Block, BlockKey, Context, Peer, Settings, limits
 from ralnode.dag.build import FileBuilder, make_leaf
 from ralnode.dag.profile import V1_2025
 from ralnode.host import certificate
 from ralnode.host.dagindex import DagIndex
+from ralnode.host.groups import GroupWriter
 from ralnode.host.identity import open_identity
 from ralnode.host.metering.meters import Meters
 from ralnode.host.peerservice import PeerAnswers
+from ralnode.host.streams import guarded, pour
 from ralnode.testing.content import key_stream
 from ralnode_storage_sqlite.options import SqliteOptions
 from ralnode_storage_sqlite.store import SqliteStorage
@@ -81,15 +84,20 @@ class Half:
 
     async def fetch(self, peer: Peer, root: bytes) -> None:
         """As a node does that has got to know a source: interior nodes first, then leaves, 64 MiB in each request."""
-        async for batch in self.transport.fetch_interior(peer, root):
-            await self.storage.put(batch)
+        await self._store(self.transport.fetch_interior(peer, root))
         await self.dag.describe(root, "bench")
         keys = list(enumerate((await self.dag._known(root)).leaves))
         count = limits.FETCH_BYTES_PER_TASK // limits.MIB
         for start in range(0, len(keys), count):
-            async for batch in self.transport.fetch_blocks(peer, root, keys[start : start + count]):
-                await self.storage.put(batch)
-                del batch
+            await self._store(self.transport.fetch_blocks(peer, root, keys[start : start + count]))
+
+    async def _store(self, stream: AsyncIterator[Sequence[Block]]) -> None:
+        async with GroupWriter(self.storage, None, told) as writer, aclosing(guarded(stream)) as batches:
+            await pour(batches, writer)
+
+
+async def told(_keys: Sequence[BlockKey], _size_bytes: int) -> None:
+    """Nobody waits for it here."""
 
 
 async def serve(folder: Path) -> None:
@@ -148,7 +156,9 @@ def measure(folder: Path, mib: int, pairs: int, server: subprocess.Popen[str], d
     longest, runs = [0.0], iter(range(1000))
 
     def ours() -> None:
-        receiver = Half(folder / f"client{next(runs)}")
+        """Removes what it has received, or the page cache would grow by a file each time, which costs more each time."""
+        place = folder / f"client{next(runs)}"
+        receiver = Half(place)
 
         async def run() -> None:
             async with receiver:
@@ -158,6 +168,7 @@ def measure(folder: Path, mib: int, pairs: int, server: subprocess.Popen[str], d
                 assert receiver.storage.usage().block_count >= mib
 
         uvloop.run(run())
+        shutil.rmtree(place)
 
     def curl_to(*tool: str) -> None:
         assert digest in curl(nginx_port, tool)
