@@ -81,7 +81,7 @@ def _row(look: Look) -> tuple[str, ...]:
 
 def _line(scene: Scene) -> str:
     answering = sum(look.status is not None for look in scene.running)
-    text = f"  {answering} of {len(scene.running)} nodes answer; {scene.stored_count:,} of {scene.wanted_count:,} blocks stored"
+    text = f"  {answering} of {len(scene.running)} nodes answer; {scene.stored_count:,} blocks stored, {scene.wanted_count:,} planned"
     if scene.lacking_bytes:
         text += f"; {size(scene.lacking_bytes)} to copy"
     return text + (f" at {size(scene.rate)}/s" if scene.rate >= 1 else "")
