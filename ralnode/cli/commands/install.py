@@ -12,7 +12,7 @@ import typer
 from ralnode.api import RefusedError
 from ralnode.cli.context import global_options
 from ralnode.cli.install.layout import Layout
-from ralnode.cli.install.placing import check, placing
+from ralnode.cli.install.placing import beside_package, check, placing
 from ralnode.cli.install.program import Program, build_of, this_program
 from ralnode.cli.install.step import Report, carry_out
 from ralnode.cli.output import show_json
@@ -38,7 +38,8 @@ def command(
 
     Puts it into /opt/ralnode, makes the user ralnode, the units of systemd, the command in /usr/local/bin, a configuration
     with every option explained, a man page and completions. Again is harmless; a newer file upgrades what is there and
-    restarts nodes that run. Configuration and data are kept. ralnode uninstall removes it.
+    restarts nodes that run. Configuration and data are kept. ralnode uninstall removes it. Where the Debian package has done
+    all that, only what a data_dir outside of /var/lib needs is left to do.
 
     \b
     Examples:
@@ -46,20 +47,26 @@ def command(
       ./ralnode install --dry-run
     """
     layout, program = Layout(root.absolute()), this_program()
-    if _is_the_packages(layout, program):
-        typer.echo(f"ralnode {program.version} is installed here by its Debian package, whole; there is nothing to do")
-        return
-    check(layout, program)
+    if is_packaged := _is_the_packages(layout, program):
+        steps = beside_package(layout)
+        if not steps:
+            typer.echo(
+                f"ralnode {program.version} is installed here by its Debian package, whole; there is nothing to do"
+            )
+            return
+    else:
+        check(layout, program)
+        steps = placing(layout, program, start=now)
     if not dry_run:
         refuse_without_root("installing", "install")
     reports = []
-    for report in carry_out(placing(layout, program, start=now), dry_run=dry_run):
+    for report in carry_out(steps, dry_run=dry_run):
         reports.append(report)
         if not global_options(ctx).json:
             typer.echo(IN_WORDS[report.state] + report.what)
     if global_options(ctx).json:
         show_json(Installed(program.build, reports))
-    elif not dry_run and not now:
+    elif not (dry_run or now or is_packaged):
         typer.echo("to start it now and at every boot: systemctl enable --now ralnode")
 
 

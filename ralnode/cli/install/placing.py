@@ -54,6 +54,14 @@ def placing(layout: Layout, program: Program, *, start: bool) -> list[Step]:
     return steps
 
 
+def beside_package(layout: Layout) -> list[Step]:
+    """What the Debian package cannot know: which data folders its units need. Empty when the usual one is all."""
+    steps = datafolder.steps(layout)
+    if steps and layout.is_running_system:
+        steps.append(Step("tell systemd of the units", never, units.reload_units))
+    return steps
+
+
 def _told_to_systemd(*, is_same: bool, start: bool) -> list[Step]:
     steps = [Step("tell systemd of the units", never, units.reload_units)]
     if not is_same:

@@ -16,7 +16,7 @@ from ralnode.api import RefusedError
 from ralnode.cli.install import removing
 from ralnode.cli.install.account import make
 from ralnode.cli.install.layout import Layout
-from ralnode.cli.install.placing import check, placing
+from ralnode.cli.install.placing import beside_package, check, placing
 from ralnode.cli.install.program import Program
 from ralnode.cli.install.step import Report, carry_out
 
@@ -247,3 +247,17 @@ def test_uninstalling_takes_the_drop_ins_along(layout: Layout, program: Program)
     install(layout, program)
     uninstall(layout)
     assert not drop_in(layout, "ralnode").parent.exists()
+
+
+def test_beside_the_debian_package_only_the_data_folder_is_left_to_do(layout: Layout) -> None:
+    layout.config_dir.mkdir(parents=True)
+    layout.config.write_text("[node]\n")
+    before = set(files(layout))
+    assert beside_package(layout) == [], "nothing to do"
+    layout.config.write_text('[node]\ndata_dir = "/mnt/disk1/ralnode"\n')
+    for state in ("done", "kept"):
+        assert states(list(carry_out(beside_package(layout), dry_run=False))) == {state}
+    assert set(files(layout)) == before | {str(drop_in(layout, "ralnode"))}
+    layout.config.write_text("[node]\n")
+    list(carry_out(beside_package(layout), dry_run=False))
+    assert set(files(layout)) == before
