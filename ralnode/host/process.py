@@ -20,7 +20,7 @@ from ralnode.host.config import Config
 from ralnode.host.control.app import control_app
 from ralnode.host.control.lending import Lending
 from ralnode.host.control.server import ControlServer
-from ralnode.host.memory import keep_buffers
+from ralnode.host.memory import keep_buffers, keep_what_is_made
 from ralnode.host.node import Node
 from ralnode.host.operations import Operations
 from ralnode.host.plugins import PluginSet
@@ -48,6 +48,7 @@ def run_process(
     logs.set_up(config.node.log_level, environ)
     faulthandler.enable()  # systemd's watchdog ends us with SIGABRT: say where we hung
     keep_buffers()
+    keep_what_is_made()
     log, end = logs.logger("node"), HardEnd()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -69,3 +69,16 @@ spare.give_back()
 print(gc.get_stats()[2]["collections"] - before)
 """
     assert outcome_of(program) == "0"
+
+
+def test_collections_do_not_look_through_what_was_there_at_the_start() -> None:
+    program = """
+import gc
+from ralnode.host.memory import keep_what_is_made
+keep_what_is_made()
+kept, looked_through = gc.get_freeze_count(), len(gc.get_objects())
+made_since = [[] for _ in range(100)]
+gc.collect()
+print(kept > 10_000, looked_through < 100, len(gc.get_objects()) < 500)
+"""
+    assert outcome_of(program) == "True True True"
