@@ -39,7 +39,7 @@ async def test_an_interrupted_add_is_told_by_its_name_and_what_it_shares_is_not_
     mine = {*await bench.dag.leaf_keys(kept.source), *(await bench.dag.dag(kept.source)).interior}
     left = [size for key, size in owned if key not in mine]
     assert (counted.block_count, counted.size_bytes) == (len(left), sum(left))
-    assert work.size_bytes >= 2 * 3 * MIB
+    assert work.size_bytes >= 3 * MIB, "one file at least was finished"
 
 
 async def test_young_ones_stay_and_go_on_where_they_stopped(bench: Any) -> None:
