@@ -204,7 +204,12 @@ class Machine:
             os.close(descriptor)
 
     def unplug(self) -> None:
+        """Returns once the kernel has let go of the image too: mounted before that, it gets the loop device that is going."""
         subprocess.run(["umount", self.folder], check=True, capture_output=True)
+        deadline = time.monotonic() + 10
+        while subprocess.run(["losetup", "-j", self._image], check=True, capture_output=True).stdout:
+            assert time.monotonic() < deadline, "the loop device stays"
+            time.sleep(0.01)
 
 
 @pytest.fixture
