@@ -20,6 +20,7 @@ from ralnode.api import LocalError, NodeId
 from ralnode.dag import cid
 from ralnode.host.config import SYSTEM_DATA_DIR, user_dir
 from ralnode.host.identity import stored_id
+from ralnode.host.wholefile import write_whole
 
 FOLDER: Final = "data-folders"
 TEMPORARY: Final = tuple(Path(each) for each in dict.fromkeys(("/tmp", "/var/tmp", tempfile.gettempdir())))  # noqa: S108
@@ -106,11 +107,8 @@ def _device(path: Path) -> int:
 
 
 def _write(file: Path, record: Mapping[str, Any]) -> None:
-    """Whole or not at all; only when it says something new."""
+    """Only when it says something new."""
     text = json.dumps(record, indent=1) + "\n"
     if file.exists() and file.read_text(encoding="utf-8") == text:
         return
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, text, 0o644, folder_mode=0o700)

@@ -1,7 +1,7 @@
 """How glibc keeps memory: buffers of block size for reuse while there is work, given back to the system afterwards.
 
-Left alone it asks the kernel for each buffer anew, who has to fill it with zeros: that took half of the time that the
-kernel spent on reading and adding. Other C libraries do as they please; nothing here fails.
+Left alone it asks the kernel for each buffer anew, who has to fill it with zeros: that was half of the time that the
+kernel spent on reading over HTTP, and a third of that on adding. Other C libraries do as they please; nothing here fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAPPED_BYTES_MIN: Final = 4 * MIB
 _FREE_BYTES_MAX: Final = 16 * MIB
 """Kept at the end of the heap."""
 _ARENAS: Final = 1
-"""Of heaps to keep so much in: Python's threads seldom allocate large buffers in the same moment."""
+"""Of heaps to keep so much in: with two the node took 12 MB more at its peak and no less time."""
 _GROWN_BYTES: Final = 8 * MIB
 _STATM: Final = Path("/proc/self/statm")
 

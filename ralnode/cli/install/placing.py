@@ -10,7 +10,8 @@ from ralnode.api import RefusedError
 from ralnode.cli.install import account, datafolder, units
 from ralnode.cli.install.layout import USER, Layout
 from ralnode.cli.install.program import Program, build_of
-from ralnode.cli.install.step import Step, never, write_whole, writing
+from ralnode.cli.install.step import Step, never, writing
+from ralnode.host.wholefile import write_whole
 
 PACKAGED_PROGRAM = "/usr/bin/ralnode"
 PROGRAM = "/opt/ralnode/ralnode"

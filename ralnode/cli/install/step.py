@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ralnode.host.wholefile import write_whole
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -46,12 +48,3 @@ def writing(place: Path, text: str) -> Step:
         lambda: place.is_file() and place.read_text(encoding="utf-8") == text,
         lambda: write_whole(place, text, 0o644),
     )
-
-
-def write_whole(place: Path, text: str, mode: int) -> None:
-    """Whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(mode)
-    beside.replace(place)
